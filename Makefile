@@ -1,0 +1,58 @@
+# `make demo` shows the main job; `make test` proves it. The rest is for who works here.
+SHELL := /bin/bash
+GOFLAGS_RELEASE := -trimpath -ldflags "-s -w"
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+export CGO_ENABLED := 0
+# The go tool leaves folders named testdata out of its patterns, so that they are named here.
+TESTDATA := $(addprefix ./,$(sort $(dir $(wildcard testdata/*/*.go))))
+PACKAGES := ./... $(TESTDATA)
+
+.PHONY: build demo test test-race test-fleet lint bench generate check-generated fleet soak install clean
+
+build: ## the binary, static
+	@mkdir -p build
+	go build $(GOFLAGS_RELEASE) -o build/orchestra ./cmd/orchestra
+
+demo: build ## the main job on two SSH servers on loopback: no root, no server needed
+	@go run ./testdata/demo -orchestra build/orchestra
+
+test: ## all tests; the fleet's too where it can be had
+	@testdata/install.sh
+	go test ./...
+	CGO_ENABLED=1 go test -race ./pkg/operation ./pkg/runtime ./pkg/remote ./pkg/store ./pkg/wire
+	$(MAKE) --no-print-directory test-fleet
+
+test-fleet: build
+	go test -count=1 -timeout 30m $(TESTDATA)
+
+lint: ## formatting, vet, staticcheck, shellcheck, layers
+	@unformatted=$$(gofmt -l cmd pkg backends testdata); [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }
+	go vet $(PACKAGES)
+	go run $(STATICCHECK) $(PACKAGES)
+	git ls-files -co --exclude-standard '*.sh' .ci/run | xargs -r shellcheck
+	go test ./pkg
+
+bench: build ## ratios, and absolute targets as met or missed
+	go run ./testdata/bench -orchestra build/orchestra
+
+generate: ## completions and man pages from the commands
+	go run ./testdata/generate completions man
+
+check-generated: ## fails where completions/ or man/ are stale
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	go run ./testdata/generate "$$fresh/completions" "$$fresh/man"; \
+	diff -r completions "$$fresh/completions" && diff -r man "$$fresh/man" || { echo "stale: run make generate and commit" >&2; exit 1; }
+
+fleet: ## three real servers to play with
+	testdata/fleet/fleet.sh up 3
+	testdata/fleet/fleet.sh status
+
+soak: ## long simulations and random walks
+	go test ./pkg/operation -run Simulation -timeout 0 -seeds=1000000
+
+install: build ## into PREFIX (/usr/local)
+	install -D -m 755 build/orchestra $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/orchestra
+	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man1 man/*.1
+
+clean:
+	rm -rf build

@@ -1,0 +1,102 @@
+package noun
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Clone returns a copy that shares nothing that can be changed.
+func (v Values) Clone() Values {
+	clone := maps.Clone(v)
+	for name, value := range clone {
+		if list, ok := value.([]string); ok {
+			clone[name] = slices.Clone(list)
+		}
+	}
+	return clone
+}
+
+// Clone returns a copy that shares nothing that can be changed.
+func (r Row) Clone() Row { return Row{Noun: r.Noun, ID: r.ID, Values: r.Values.Clone()} }
+
+// Equal tells whether both hold the same; a field that is missing is none.
+func (v Values) Equal(other Values) bool {
+	for name, value := range v {
+		if !EqualValue(value, other[name]) {
+			return false
+		}
+	}
+	for name, value := range other {
+		if _, ok := v[name]; !ok && !EqualValue(nil, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// EqualValue compares two values of a field; an empty list is none.
+func EqualValue(a, b any) bool {
+	switch a := a.(type) {
+	case nil:
+		list, ok := b.([]string)
+		return b == nil || ok && len(list) == 0
+	case []string:
+		list, ok := b.([]string)
+		return (ok || b == nil) && slices.Equal(a, list)
+	}
+	if _, ok := b.([]string); ok {
+		return false
+	}
+	return a == b
+}
+
+// UnmarshalJSON reads values in the very Go types that fields hold: int64 and
+// []string where encoding/json would give float64 and []any.
+func (v *Values) UnmarshalJSON(data []byte) error {
+	var raw map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&raw); err != nil {
+		return err
+	}
+	if raw == nil {
+		*v = nil
+		return nil
+	}
+	values := make(Values, len(raw))
+	for name, value := range raw {
+		decoded, err := decodeJSON(value)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", name, err)
+		}
+		values[name] = decoded
+	}
+	*v = values
+	return nil
+}
+
+func decodeJSON(value any) (any, error) {
+	switch value := value.(type) {
+	case nil, string, bool:
+		return value, nil
+	case json.Number:
+		return value.Int64()
+	case []any:
+		var list []string
+		for _, element := range value {
+			word, ok := element.(string)
+			if !ok {
+				return nil, fmt.Errorf("a list of %T", element)
+			}
+			list = append(list, word)
+		}
+		if list == nil {
+			return nil, nil
+		}
+		return list, nil
+	}
+	return nil, fmt.Errorf("a value of type %T", value)
+}

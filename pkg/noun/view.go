@@ -1,0 +1,57 @@
+package noun
+
+import (
+	"context"
+	"time"
+
+	"orchestra/pkg/message"
+	"orchestra/pkg/settings"
+)
+
+// View reads the state as one transaction sees it.
+type View interface {
+	// Get returns an object by id; a fault of kind NotFound where there is none.
+	Get(ctx context.Context, noun string, id int64) (Row, error)
+	// Find returns an object by the name people call it.
+	Find(ctx context.Context, noun, name string) (Row, error)
+	// Select returns the objects that meet all conditions, ordered by key. One statement.
+	Select(ctx context.Context, noun string, conditions ...Condition) ([]Row, error)
+	// Now is the one instant of this transaction, UTC.
+	Now() time.Time
+	// Settings are the effective settings.
+	Settings() *settings.Settings
+	// Noun returns a declaration by name, nil where no such noun is registered.
+	Noun(name string) *Noun
+}
+
+// Condition is met by rows whose field equals one of the values.
+type Condition struct {
+	Field  string // a field's name, or "id"
+	Values []any
+}
+
+// Where returns the condition that field equals one of values.
+func Where(field string, values ...any) Condition { return Condition{Field: field, Values: values} }
+
+// Planner gathers the changes of one operation. What it writes is seen at once
+// by its own View, and by nobody else until the operation is committed.
+type Planner interface {
+	View
+	// Add makes an object: defaults, counters, Prepare and Cascade run.
+	Add(ctx context.Context, noun string, values Values) (Row, error)
+	// Set changes fields of an object: Prepare and Cascade run. A set that
+	// changes nothing adds no change.
+	Set(ctx context.Context, row Row, values Values) (Row, error)
+	// Delete removes an object with its dependents, or names what prevents it.
+	Delete(ctx context.Context, row Row) error
+	// Send gives service-owned values of row to its backends, once, with this
+	// operation: action is a named action of the backend such as "set-password".
+	Send(ctx context.Context, row Row, action string, values map[string]Confidential) error
+	// Warn tells who asked something that does not prevent the operation.
+	Warn(text message.Text)
+}
+
+// Active tells whether row is active: neither it nor its account is disabled.
+func Active(row Row, account *Row) bool {
+	return len(row.List("disabled")) == 0 && (account == nil || len(account.List("disabled")) == 0)
+}

@@ -1,0 +1,25 @@
+package settings
+
+import "time"
+
+// Default returns the settings where nobody has set anything.
+func Default() *Settings {
+	return &Settings{
+		Database:         "/var/lib/orchestra/orchestra.db",
+		Language:         "en",
+		EmergencyContact: "warn",
+		Log:              Log{Level: "info"},
+		SSH:              SSH{ConnectTimeout: 10 * time.Second, Slots: 4, Agent: true},
+		Runtime:          Runtime{Directory: "/var/lib/orchestra", PackageDirectory: "/usr/lib/orchestra"},
+		Lock:             Lock{Wait: 30 * time.Second},
+		Operation:        Operation{Timeout: 15 * time.Minute},
+		Unix: Unix{
+			FirstID: 70000, LastID: 99999,
+			HomeRoots: []string{"/home"},
+			Shells:    []string{"/bin/bash", "/bin/sh"},
+		},
+		Password: Password{MinimumLength: 8, Scheme: "yescrypt"},
+		Output:   Output{Format: "table", Color: "auto"},
+		Backends: Backends{Directory: "/etc/orchestra/backends"},
+	}
+}

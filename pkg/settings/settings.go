@@ -1,0 +1,102 @@
+// Package settings holds the effective settings of one run: defaults, the
+// configuration file and its conf.d, the environment and flags, in this order.
+package settings
+
+import "time"
+
+// Settings are the effective settings. Every field has a key in keys.go, which
+// says its default and its limits.
+type Settings struct {
+	// Database is the path of the SQLite database.
+	Database string
+	// Language of messages and of new accounts: "en", "es" or "ca".
+	Language string
+	// EmergencyContact says what becomes of an account without an emergency
+	// contact: "off", "warn" or "require".
+	EmergencyContact string
+
+	Log       Log
+	SSH       SSH
+	Runtime   Runtime
+	Lock      Lock
+	Operation Operation
+	Unix      Unix
+	Names     Names
+	Password  Password
+	Output    Output
+	Backends  Backends
+
+	sources map[string]Source // by key; nil where only defaults are known
+}
+
+// Log is the log file, rotated by logrotate.
+type Log struct {
+	File  string // "" writes none
+	Level string // debug, info, warn or error
+}
+
+// SSH is how servers are reached.
+type SSH struct {
+	Identity       string        // the private key's file, "" for the agent only
+	KnownHosts     string        // a further known_hosts file, "" for none
+	ConnectTimeout time.Duration // of connection and handshake together
+	Slots          int           // handshakes with one server at a time
+	Agent          bool          // ask the agent at SSH_AUTH_SOCK
+}
+
+// Runtime is the copy of this binary on servers.
+type Runtime struct {
+	Directory        string // on the server
+	PackageDirectory string // here: binaries of other architectures
+}
+
+// Lock is where the panel's lock files lie and how long one waits for them.
+type Lock struct {
+	Directory string // "" is beside the database
+	Wait      time.Duration
+}
+
+// Operation bounds one operation.
+type Operation struct {
+	Timeout time.Duration
+}
+
+// Unix is the policy for system users.
+type Unix struct {
+	FirstID   int64    // the first uid (and gid) that is assigned
+	LastID    int64    // the last one
+	Groups    []string // system groups that may be given to users
+	HomeRoots []string // homes lie below one of these
+	Shells    []string // shells that may be given
+}
+
+// Names is the policy for names.
+type Names struct {
+	Reserved []string // never the name of an account or user
+}
+
+// Password is the policy for passwords.
+type Password struct {
+	MinimumLength int
+	Scheme        string // of the hash: yescrypt or sha512
+	Cost          int    // of the scheme; 0 is the scheme's own default
+}
+
+// Output is how answers are shown where no flag says otherwise.
+type Output struct {
+	Format string // table, json, yaml, csv or name
+	Color  string // auto, always or never
+}
+
+// Backends are further backends.
+type Backends struct {
+	Directory string
+}
+
+// Range returns the first and the last number that a counter may give.
+func (s *Settings) Range(counter string) (first, last int64) {
+	if counter == "unix_id" {
+		return s.Unix.FirstID, s.Unix.LastID
+	}
+	return 1, 1<<63 - 1
+}

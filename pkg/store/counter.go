@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Counter returns the last number that a counter gave, 0 where it gave none.
+func (t *Tx) Counter(ctx context.Context, name string) (int64, error) {
+	var last int64
+	err := t.QueryRow(ctx, "SELECT last FROM system_counters WHERE name = ?", name).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return last, err
+}
+
+// SetCounters makes counters durable: each becomes the greater of what it was
+// and what is given, so that it never goes back.
+func (t *Tx) SetCounters(ctx context.Context, last map[string]int64) error {
+	for _, name := range slices.Sorted(maps.Keys(last)) {
+		if _, err := t.Exec(ctx, `INSERT INTO system_counters (name, last) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET last = MAX(last, excluded.last)`, name, last[name]); err != nil {
+			return fmt.Errorf("counter %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// idCounter returns the counter that numbers the objects of a noun.
+func idCounter(noun string) string { return "id." + noun }

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"orchestra/pkg/noun"
+)
+
+// ServerState is what this panel knows of a server.
+type ServerState struct {
+	Server int64
+	// Sequence is the last one given out for it, Seen the last one that the
+	// server has confirmed; 0 for none.
+	Sequence, Seen int64
+	// Refused says why the server may not be used before it is adopted; "" where it may.
+	Refused string
+}
+
+// ServerState returns what this panel knows of a server.
+func (t *Tx) ServerState(ctx context.Context, server int64) (ServerState, error) {
+	state := ServerState{Server: server}
+	err := t.QueryRow(ctx, "SELECT sequence, seen, refused FROM server_state WHERE server = ?", server).
+		Scan(&state.Sequence, &state.Seen, &state.Refused)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return state, wrap(err, "reading the server's state")
+}
+
+// NextSequence gives out a new sequence for a server: microseconds of this
+// panel's clock, and greater than the last one in any case. It is no plain
+// counter, because a database restored from a backup would count over the same
+// numbers again and could not be told from the one that was lost.
+func (t *Tx) NextSequence(ctx context.Context, server int64) (int64, error) {
+	state, err := t.ServerState(ctx, server)
+	if err != nil {
+		return 0, err
+	}
+	sequence := max(state.Sequence+1, t.Now().UnixMicro())
+	_, err = t.Exec(ctx, "INSERT INTO server_state (server, sequence, seen, refused) VALUES (?, ?, 0, '') ON CONFLICT (server) DO UPDATE SET sequence = excluded.sequence",
+		server, sequence)
+	return sequence, wrap(err, "giving out a sequence")
+}
+
+// KnowsSequence tells whether this database gave that sequence out to an
+// operation other than the one named.
+func (t *Tx) KnowsSequence(ctx context.Context, server, sequence, except int64) (bool, error) {
+	var known bool
+	err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM operation_server WHERE server = ? AND sequence = ? AND operation <> ?)",
+		server, sequence, except).Scan(&known)
+	return known, wrap(err, "looking for a sequence")
+}
+
+// Confirm records sequences that servers have confirmed.
+func (t *Tx) Confirm(ctx context.Context, sequences map[int64]int64) error {
+	for server, sequence := range sequences {
+		_, err := t.Exec(ctx, "UPDATE server_state SET seen = MAX(seen, ?) WHERE server = ?", sequence, server)
+		if err != nil {
+			return wrap(err, "recording a sequence")
+		}
+	}
+	return nil
+}
+
+// Refuse records why a server may not be used before it is adopted; "" lets it
+// be used again.
+func (t *Tx) Refuse(ctx context.Context, server int64, reason string) error {
+	_, err := t.Exec(ctx, "INSERT INTO server_state (server, sequence, seen, refused) VALUES (?, 0, 0, ?) ON CONFLICT (server) DO UPDATE SET refused = excluded.refused",
+		server, reason)
+	return wrap(err, "recording that a server is refused")
+}
+
+// Owe records operations that a server out of reach must hear the undoing of
+// before anything else.
+func (t *Tx) Owe(ctx context.Context, number int64, servers []int64) error {
+	for _, server := range servers {
+		_, err := t.Exec(ctx, "INSERT OR IGNORE INTO debt (server, operation) VALUES (?, ?)", server, number)
+		if err != nil {
+			return wrap(err, "recording what a server must undo first")
+		}
+	}
+	return nil
+}
+
+// Debt is an operation that a server must hear the undoing of.
+type Debt struct {
+	Number   int64
+	ID       string
+	Sequence int64
+}
+
+// Debts returns what a server must hear the undoing of, newest first.
+func (t *Tx) Debts(ctx context.Context, server int64) ([]Debt, error) {
+	var debts []Debt
+	err := t.each(ctx, func(rows *sql.Rows) error {
+		var debt Debt
+		err := rows.Scan(&debt.Number, &debt.ID, &debt.Sequence)
+		debts = append(debts, debt)
+		return err
+	}, `SELECT d.operation, o.id, COALESCE(s.sequence, 0) FROM debt d JOIN operation o ON o.number = d.operation
+		LEFT JOIN operation_server s ON s.operation = d.operation AND s.server = d.server
+		WHERE d.server = ? ORDER BY d.operation DESC`, server)
+	return debts, err
+}
+
+// Settle records that a server has undone an operation that it owed.
+func (t *Tx) Settle(ctx context.Context, server int64, numbers []int64) error {
+	for _, number := range numbers {
+		if _, err := t.Exec(ctx, "DELETE FROM debt WHERE server = ? AND operation = ?", server, number); err != nil {
+			return wrap(err, "settling what a server owed")
+		}
+	}
+	return nil
+}
+
+// PlacedOn returns everything that is on a server, by one statement.
+func (t *Tx) PlacedOn(ctx context.Context, server int64) ([]Placement, error) {
+	var placements []Placement
+	err := t.each(ctx, func(rows *sql.Rows) error {
+		placement := Placement{Server: server}
+		err := rows.Scan(&placement.Noun, &placement.Object, &placement.Backend)
+		placements = append(placements, placement)
+		return err
+	}, "SELECT noun, object, backend FROM placement WHERE server = ? ORDER BY backend, noun, object", server)
+	return placements, err
+}
+
+// Changes returns an operation's changes as journaled: secrets are marks.
+func (t *Tx) Changes(ctx context.Context, number int64) ([]noun.Change, error) {
+	var changes []noun.Change
+	err := t.each(ctx, func(rows *sql.Rows) error {
+		var change noun.Change
+		var before, after sql.NullString
+		err := rows.Scan(&change.Noun, &change.ID, &change.Name, &change.Account, &before, &after)
+		if err == nil && before.Valid {
+			change.Before, err = decodeValues(before.String)
+		}
+		if err == nil && after.Valid {
+			change.After, err = decodeValues(after.String)
+		}
+		changes = append(changes, change)
+		return err
+	}, "SELECT noun, object, name, account, before, after FROM operation_change WHERE operation = ? ORDER BY position", number)
+	return changes, err
+}
