@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
@@ -28,12 +29,15 @@ type app struct {
 	store       *store.Store
 	coordinator *operation.Coordinator
 	connections *connections
+	backends    func() (*backend.Catalogue, error)
+	progress    *progress // while an operation is shown
 	log         *slog.Logger
 	closers     []func() error
 
 	prompts    prompt.Asker
-	stdinTaken bool // a secret was read from standard input
-	command    string
+	stdinTaken bool   // a secret was read from standard input
+	command    string // as the log has it
+	who        string // the actor, once it was asked for
 }
 
 func newApp(process Process) *app {
@@ -54,7 +58,7 @@ func (a *app) close() {
 }
 
 // say puts a sentence into the person's language.
-func (a *app) say(text message.Text) string { return text.String() }
+func (a *app) say(text message.Text) string { return text.In(a.language) }
 
 // tell writes a sentence to standard error, unless --quiet.
 func (a *app) tell(text message.Text) {

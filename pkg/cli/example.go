@@ -3,7 +3,6 @@ package cli
 import (
 	"strings"
 
-
 	"orchestra/pkg/noun"
 )
 

@@ -22,6 +22,7 @@ type mutation struct {
 	reason    string
 	arguments []string // after NAME, as typed
 	words     []string // flags as typed; never a secret
+	line      int      // of the batch; 0 where it is no line of one
 }
 
 // extension adds elements to a list field or takes them away.
@@ -244,4 +245,18 @@ func (m *mutation) checkSecrets(ctx context.Context, plan noun.Planner, row noun
 		}
 	}
 	return nil
+}
+
+// located says which line of a batch an error is about.
+func (m *mutation) located(err error) error {
+	if m.line == 0 {
+		return err
+	}
+	return atLine(m.line, m.noun.Name+" "+m.verb, err)
+}
+
+func atLine(line int, command string, err error) error {
+	located := fault.New(fault.KindOf(err), "line %d (%s)", line, command).Because(err)
+	located.Field = fieldOf(err)
+	return located
 }

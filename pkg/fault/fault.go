@@ -4,6 +4,7 @@ package fault
 
 import (
 	"errors"
+	"strings"
 
 	"orchestra/pkg/message"
 )
@@ -93,3 +94,39 @@ func KindOf(err error) Kind {
 
 // Is tells whether err is of that kind.
 func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
+
+// In returns what happened in a language, without its hint: the sentence and
+// its causes, those of our own translated too.
+func (e *Error) In(language string) string {
+	text := e.Text.In(language)
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	if e.Cause != nil {
+		text += ": " + Sentence(e.Cause, language)
+	}
+	return text
+}
+
+// Sentence returns what an error says in a language. Of an error that wraps
+// one of ours with context, the context is kept as it is.
+func Sentence(err error, language string) string {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	return strings.Replace(err.Error(), e.Error(), e.In(language), 1)
+}
+
+// HintOf returns the next thing to type, of the outermost error in err's chain
+// that knows one.
+func HintOf(err error) message.Text {
+	var e *Error
+	for errors.As(err, &e) {
+		if !e.Hint.IsZero() {
+			return e.Hint
+		}
+		err = e.Cause
+	}
+	return message.Text{}
+}

@@ -1,5 +1,8 @@
 // Package message holds every sentence that a person reads. The English form of
-// a sentence is its key; the other languages are translated in catalogue/.
+// a sentence is its key; the other languages are translated in catalogue/, one
+// file a language. Plurals follow CLDR's rules through golang.org/x/text; what
+// is written is written by fmt, since the printer of x/text groups the digits
+// of ports and uids.
 package message
 
 import "fmt"
@@ -20,4 +23,22 @@ func New(format string, args ...any) Text { return Text{Format: format, Args: ar
 func (t Text) IsZero() bool { return t.Format == "" }
 
 // String returns the English sentence.
-func (t Text) String() string { return fmt.Sprintf(t.Format, t.Args...) }
+func (t Text) String() string { return t.In(English) }
+
+// Translator is a value of a sentence that has a language of its own, such as
+// an error.
+type Translator interface{ In(language string) string }
+
+// In returns the sentence in a language, in English where there is no
+// translation. Values that are sentences themselves are translated too.
+func (t Text) In(language string) string {
+	format := find(language, t)
+	args := make([]any, len(t.Args))
+	for i, arg := range t.Args {
+		if translator, ok := arg.(Translator); ok {
+			arg = translator.In(language)
+		}
+		args[i] = arg
+	}
+	return fmt.Sprintf(format, args...)
+}

@@ -72,6 +72,12 @@ type Noun struct {
 	// are not secret, references by name.
 	Facts func(ctx context.Context, view View, rows []Row) ([]Facts, error)
 
+	// Settle judges the outcome of a whole plan, once, at its end: rows are the
+	// objects of this noun that it made or changed and, for the account noun,
+	// those whose objects it made, changed or deleted. It may warn or refuse,
+	// and changes nothing.
+	Settle func(ctx context.Context, plan Planner, rows []Row) error
+
 	// Check finds what should not be, for the command check; or nil.
 	Check func(ctx context.Context, view View) ([]Finding, error)
 }

@@ -8,13 +8,14 @@ import (
 	"unicode/utf8"
 
 	"orchestra/pkg/fault"
+	"orchestra/pkg/value"
 )
 
 // The limits of free text where a type names none.
 const (
-	MaxText     = 256    // characters of one line
-	MaxLongText = 65_536 // characters of a text with newlines
-	MaxElements = 1_000  // of a list
+	MaxText     = value.LineLimit  // characters of one line
+	MaxLongText = value.LinesLimit // characters of a text with newlines
+	MaxElements = 1_000            // of a list
 )
 
 // Text is one line of text. It refuses control characters, invisible ones,
@@ -29,10 +30,11 @@ func (Text) Name() string { return "text" }
 
 // Parse implements Type.
 func (t Text) Parse(text string) (any, error) {
-	if err := CheckText(text, or(t.Max, MaxText), false); err != nil {
+	line, err := value.Line(text, or(t.Max, MaxText))
+	if err != nil {
 		return nil, err
 	}
-	return text, nil
+	return line, nil
 }
 
 // Format implements Type.
@@ -51,10 +53,11 @@ func (LongText) Name() string { return "long text" }
 
 // Parse implements Type.
 func (t LongText) Parse(text string) (any, error) {
-	if err := CheckText(text, or(t.Max, MaxLongText), true); err != nil {
+	lines, err := value.Lines(text, or(t.Max, MaxLongText))
+	if err != nil {
 		return nil, err
 	}
-	return text, nil
+	return lines, nil
 }
 
 // Format implements Type.
@@ -218,11 +221,11 @@ func (Date) Storage() string { return "TEXT" }
 
 func formatText(value any) string { s, _ := value.(string); return s }
 
-func or(value, fallback int) int {
-	if value == 0 {
+func or(limit, fallback int) int {
+	if limit == 0 {
 		return fallback
 	}
-	return value
+	return limit
 }
 
 // Excerpt shortens what was typed for a message; escapes are the output's affair.

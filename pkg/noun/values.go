@@ -37,20 +37,35 @@ func (v Values) Equal(other Values) bool {
 	return true
 }
 
-// EqualValue compares two values of a field; an empty list is none.
+// EqualValue compares two values of a field. An empty list, an empty text and
+// no are the same as none: that is how they are stored, or read where a field
+// was declared later than the row was written.
 func EqualValue(a, b any) bool {
-	switch a := a.(type) {
-	case nil:
-		list, ok := b.([]string)
-		return b == nil || ok && len(list) == 0
-	case []string:
-		list, ok := b.([]string)
-		return (ok || b == nil) && slices.Equal(a, list)
+	if isNone(a) || isNone(b) {
+		return isNone(a) && isNone(b)
+	}
+	if list, ok := a.([]string); ok {
+		other, ok := b.([]string)
+		return ok && slices.Equal(list, other)
 	}
 	if _, ok := b.([]string); ok {
 		return false
 	}
 	return a == b
+}
+
+func isNone(value any) bool {
+	switch value := value.(type) {
+	case nil:
+		return true
+	case string:
+		return value == ""
+	case bool:
+		return !value
+	case []string:
+		return len(value) == 0
+	}
+	return false
 }
 
 // UnmarshalJSON reads values in the very Go types that fields hold: int64 and

@@ -22,6 +22,8 @@ type View interface {
 	Settings() *settings.Settings
 	// Noun returns a declaration by name, nil where no such noun is registered.
 	Noun(name string) *Noun
+	// Nouns returns all declarations in the order of registration.
+	Nouns() []*Noun
 }
 
 // Condition is met by rows whose field equals one of the values.
@@ -49,6 +51,9 @@ type Planner interface {
 	Send(ctx context.Context, row Row, action string, values map[string]Confidential) error
 	// Warn tells who asked something that does not prevent the operation.
 	Warn(text message.Text)
+	// Deleting tells whether an object is on its way out in this plan, such as
+	// the account whose users a cascade deletes.
+	Deleting(noun string, id int64) bool
 }
 
 // Active tells whether row is active: neither it nor its account is disabled.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"orchestra/pkg/message"
 )
 
 // operationFile begins the name of an operation's lock file.
@@ -91,6 +93,17 @@ func (l *Locks) holding(want lockWant, except string) []Holder {
 	return holding
 }
 
+// tellWaiting reports that a lock is waited for, and whose it is.
+func (c *Coordinator) tellWaiting(want lockWant, holders []Holder) {
+	if len(holders) == 0 {
+		c.report(Event{Kind: EventWaiting, Text: message.New("waiting for the lock %s", want.key.String())})
+		return
+	}
+	first := holders[0]
+	c.report(Event{Kind: EventWaiting, Text: message.New("waiting for the lock %s, held by process %d (%s) since %s",
+		want.key.String(), first.PID, first.Command, first.Since.Local().Format(time.TimeOnly))})
+}
+
 // processStart returns when a process began, as /proc says it; "" where there
 // is no such process.
 func processStart(pid int) string {
@@ -99,8 +112,8 @@ func processStart(pid int) string {
 		return ""
 	}
 	// The name, in parentheses, may hold anything: what follows the last one is regular.
-	_, rest, found := strings.Cut(string(text[bytes.LastIndexByte(text, ')'):]), ") ")
-	if fields := strings.Fields(rest); found && len(fields) > 19 {
+	end := bytes.LastIndexByte(text, ')')
+	if fields := strings.Fields(string(text[end+1:])); end >= 0 && len(fields) > 19 {
 		return fields[19]
 	}
 	return ""

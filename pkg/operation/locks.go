@@ -342,3 +342,19 @@ func same(file *os.File, path string) bool {
 	named, err := os.Stat(path)
 	return err == nil && os.SameFile(opened, named)
 }
+
+// alone tells whether nobody else runs an operation.
+func (s *lockSet) alone() bool {
+	held, is := s.held[worldAlone.key]
+	return is && !held.shared
+}
+
+// dead tells whether an operation that has not ended has no runner any more.
+func (l *Locks) dead(id string) (bool, error) {
+	path := filepath.Join(l.directory, operationFile+id)
+	file, err := l.try(path, false)
+	if file != nil {
+		file.Close()
+	}
+	return file != nil, err
+}

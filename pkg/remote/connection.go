@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -22,6 +23,7 @@ type connection struct {
 
 	done   chan struct{} // closed when the connection is gone
 	silent chan struct{} // closed when it was given up because the server is silent
+	broken atomic.Bool   // known sooner than by done
 
 	workers   sync.WaitGroup
 	mutex     sync.Mutex
@@ -123,11 +125,17 @@ func (c *connection) openOnce(ctx context.Context) (ssh.Channel, <-chan *ssh.Req
 	results := make(chan result, 1)
 	c.spawn(func() {
 		channel, requests, err := c.client.OpenChannel("session", nil)
+		if _, refused := errors.AsType[*ssh.OpenChannelError](err); err != nil && !refused {
+			err = errors.Join(ErrLost, err) // nothing else ends the wait for an answer
+			c.broken.Store(true)
+		}
 		results <- result{channel, requests, err}
 	})
 	select {
 	case r := <-results:
 		return r.channel, r.requests, r.err
+	case <-c.silent:
+		return nil, nil, ErrLost
 	case <-ctx.Done():
 		c.spawn(func() {
 			if r := <-results; r.err == nil {
@@ -146,7 +154,7 @@ func (c *connection) notStarted(err error) error {
 		return fault.New(fault.Unreachable, "server %s (%s) refuses another session: %s", name, where, printable(refused.Message)).
 			WithHint("MaxSessions in sshd_config of %s, or a smaller ssh.slots", name)
 	}
-	if !c.alive() || hungUp(err) {
+	if !c.alive() || errors.Is(err, ErrLost) {
 		return c.lost()
 	}
 	if errors.Is(err, errConnectTimeout) || errors.Is(err, context.DeadlineExceeded) {
@@ -164,11 +172,18 @@ func (c *connection) notStarted(err error) error {
 // while it was in use.
 var ErrLost = errors.New("connection lost")
 
+// lostError is a fault that is also ErrLost, which would tell people nothing.
+type lostError struct{ fault *fault.Error }
+
+func (e *lostError) Error() string        { return e.fault.Error() }
+func (e *lostError) Unwrap() error        { return e.fault }
+func (e *lostError) Is(target error) bool { return target == ErrLost }
+
 // lost says that the connection is gone.
 func (c *connection) lost() error {
 	name, where := c.target.Name, c.target.where()
 	hint := func(e *fault.Error) error {
-		return e.Because(ErrLost).WithHint("orchestra server check %s", name)
+		return &lostError{e.WithHint("orchestra server check %s", name)}
 	}
 	select {
 	case <-c.silent:
@@ -176,7 +191,7 @@ func (c *connection) lost() error {
 	default:
 	}
 	if c.isClosed() {
-		return fault.New(fault.Unreachable, "the connection to server %s was closed", name).Because(ErrLost)
+		return &lostError{fault.New(fault.Unreachable, "the connection to server %s was closed", name)}
 	}
 	return hint(fault.New(fault.Unreachable, "the connection to server %s (%s) broke", name, where))
 }
@@ -192,8 +207,10 @@ func (c *connection) alive() bool {
 	select {
 	case <-c.done:
 		return false
+	case <-c.silent:
+		return false
 	default:
-		return !c.isClosed()
+		return !c.isClosed() && !c.broken.Load()
 	}
 }
 
@@ -206,7 +223,9 @@ func (c *connection) keepAlive() {
 		select {
 		case <-ticker.C:
 			giveUp := time.AfterFunc(c.target.Keepalive, func() {
+				// Below a jump host that is silent too, closing takes its time.
 				close(c.silent)
+				c.cutProcesses()
 				c.client.Close()
 			})
 			_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
@@ -236,10 +255,17 @@ func (c *connection) Close() error {
 func (c *connection) shut() {
 	c.mutex.Lock()
 	c.closed = true
+	c.mutex.Unlock()
+	c.cutProcesses()
+	c.client.Close()
+}
+
+// cutProcesses ends the streams of all that runs.
+func (c *connection) cutProcesses() {
+	c.mutex.Lock()
 	running := slices.Collect(maps.Keys(c.processes))
 	c.mutex.Unlock()
 	for _, p := range running {
 		p.cut(c.lost())
 	}
-	c.client.Close()
 }

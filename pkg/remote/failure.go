@@ -18,7 +18,10 @@ import (
 // mayRetry tells whether a failed attempt may go better the next time: the
 // server, or something before it, hung up without having decided anything.
 func (l *login) mayRetry(err error) bool {
-	if l.stage == stageConnect || l.keys.refusal != nil {
+	if l.keys.refusal != nil {
+		return false
+	}
+	if _, ok := errors.AsType[*jumpError](err); ok {
 		return false
 	}
 	if !hungUp(err) || l.droppedLogin {

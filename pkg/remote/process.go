@@ -41,6 +41,7 @@ type sshProcess struct {
 	channel ssh.Channel
 	input   *io.PipeWriter
 	output  *io.PipeReader
+	pumped  *io.PipeWriter // the other end of output
 	errors  *tail
 	drop    func()        // once: lets go of the channel
 	done    chan struct{} // closed when it has ended
@@ -56,7 +57,7 @@ func newProcess(c *connection, channel ssh.Channel, requests <-chan *ssh.Request
 	p := &sshProcess{conn: c, channel: channel, errors: newTail(), done: make(chan struct{})}
 	inputReader, inputWriter := io.Pipe()
 	outputReader, outputWriter := io.Pipe()
-	p.input, p.output = inputWriter, outputReader
+	p.input, p.output, p.pumped = inputWriter, outputReader, outputWriter
 	p.drop = sync.OnceFunc(func() { p.channel.Close() })
 
 	c.spawn(func() { // a refused command ends the channel
@@ -85,10 +86,18 @@ func newProcess(c *connection, channel ssh.Channel, requests <-chan *ssh.Request
 		outputWriter.CloseWithError(p.endOfOutput())
 		c.forget(p)
 	})
+	listened := make(chan struct{})
 	c.spawn(func() {
 		p.listen(requests)
 		release()
 		drained.Wait()
+		close(listened)
+	})
+	c.spawn(func() {
+		select {
+		case <-listened:
+		case <-c.silent:
+		}
 		p.finish()
 		inputReader.CloseWithError(io.ErrClosedPipe)
 	})
@@ -183,7 +192,7 @@ func (p *sshProcess) Wait() error {
 // cut ends our side of the streams.
 func (p *sshProcess) cut(reason error) {
 	p.input.CloseWithError(reason)
-	p.output.CloseWithError(reason)
+	p.pumped.CloseWithError(reason)
 }
 
 func (p *sshProcess) Kill() error {

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"io/fs"
 	"time"
 )
 
@@ -60,9 +59,10 @@ type Disk interface {
 	// Mount returns the directory where the file system of path is mounted.
 	Mount(path string) (string, error)
 
-	// As returns the same disk as that user may use it: permissions are
-	// checked, and what is made is the user's.
-	As(owner Owner) Disk
+	// As returns the same disk as that user may use it, for paths below the
+	// directory tree: permissions are checked, what is made is the user's, and
+	// no other file system that is mounted there is entered.
+	As(tree string, owner Owner) Disk
 }
 
 // Unlocker is a lock that is held.
@@ -80,7 +80,7 @@ type Owner struct {
 // Attributes are those of a file or directory.
 type Attributes struct {
 	Owner
-	Mode fs.FileMode `json:"mode"` // permission bits, with setuid, setgid, sticky as chmod(2) has them
+	Mode uint32 `json:"mode"` // as chmod(2) has it: at most 07777
 }
 
 // FileType is what an entry of a directory is.
@@ -100,6 +100,7 @@ type Info struct {
 	Type     FileType
 	Size     int64
 	Target   string // of a link
-	Links    uint64 // names that the file has
 	Modified time.Time
+
+	inode uint64
 }

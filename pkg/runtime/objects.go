@@ -6,14 +6,20 @@ import (
 	"strings"
 )
 
-// Separators of the records of objects. A record is a line; its fields are
-// name=value, each ended by FieldEnd; the last column, RecordEnd, shows that the
-// line is whole. Values are escaped for bash's printf %b. The name of a list
-// ends in "[]"; each of its elements is ended by ElementEnd.
+// The records of objects are lines of columns, each ended by FieldEnd; the last
+// column, RecordEnd, shows that the line is whole. A line whose first column is
+// HeaderMark names the columns of the lines after it: how many facts, how many
+// facts as they were before, their names, then the names of lists ("keys",
+// "before.keys"). The lines after it hold action, noun, id, name and those
+// values. Values are escaped for bash's printf %b; each element of a list is
+// ended by ElementEnd.
 const (
 	FieldEnd   = "\x1f"
 	ElementEnd = "\x1e"
 	RecordEnd  = "."
+	HeaderMark = "#"
+
+	plainColumns = 4 // action, noun, id, name
 )
 
 // ObjectRecord is one object as a backend is told about it.
@@ -33,62 +39,85 @@ var errRecord = errors.New("a record of an object that makes no sense")
 // the inverse of backend.EncodeObjects.
 func DecodeObjects(records string) ([]ObjectRecord, error) {
 	var objects []ObjectRecord
+	var head header
 	for n := 1; records != ""; n++ {
 		line, rest, whole := strings.Cut(records, "\n")
 		records = rest
-		if !whole {
+		columns := strings.Split(line, FieldEnd)
+		if !whole || columns[len(columns)-1] != RecordEnd {
 			return nil, fmt.Errorf("%w: line %d is cut off", errRecord, n)
 		}
-		object, err := decodeObject(line)
+		columns = columns[:len(columns)-1]
+		var err error
+		if len(columns) > 0 && columns[0] == HeaderMark {
+			head, err = decodeHeader(columns[1:])
+		} else {
+			var object ObjectRecord
+			object, err = head.decode(columns)
+			objects = append(objects, object)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: line %d: %w", errRecord, n, err)
 		}
-		objects = append(objects, object)
 	}
 	return objects, nil
 }
 
-func decodeObject(line string) (ObjectRecord, error) {
+// header names the columns of the records that follow it.
+type header struct{ facts, before, lists []string }
+
+func decodeHeader(columns []string) (header, error) {
+	if len(columns) < 2 {
+		return header{}, errors.New("a header without its numbers")
+	}
+	facts, err := parseNumber(columns[0])
+	if err != nil {
+		return header{}, fmt.Errorf("the number of facts: %w", err)
+	}
+	before, err := parseNumber(columns[1])
+	if err != nil {
+		return header{}, fmt.Errorf("the number of facts before: %w", err)
+	}
+	names := columns[2:]
+	if facts+before > len(names) {
+		return header{}, errors.New("a header with too few names")
+	}
+	return header{facts: names[:facts], before: names[facts : facts+before], lists: names[facts+before:]}, nil
+}
+
+func (h header) decode(columns []string) (ObjectRecord, error) {
 	object := ObjectRecord{
 		Facts: map[string]string{}, Before: map[string]string{},
 		Lists: map[string][]string{}, BeforeLists: map[string][]string{},
 	}
-	fields := strings.Split(line, FieldEnd)
-	if fields[len(fields)-1] != RecordEnd {
-		return object, errors.New("it has no end column")
+	if len(columns) != plainColumns+len(h.facts)+len(h.before)+len(h.lists) {
+		return object, errors.New("its columns are not those of its header")
 	}
-	for _, field := range fields[:len(fields)-1] {
-		name, value, ok := strings.Cut(field, "=")
-		if !ok {
-			return object, errors.New("a field without a name")
-		}
-		facts, lists := object.Facts, object.Lists
-		if rest, ok := strings.CutPrefix(name, "before."); ok {
-			name, facts, lists = rest, object.Before, object.BeforeLists
-		}
-		if rest, ok := strings.CutSuffix(name, "[]"); ok {
-			elements, err := decodeList(value)
-			if err != nil {
-				return object, err
-			}
-			lists[rest] = elements
-			continue
-		}
-		text, err := unescape(value)
-		if err != nil {
+	var err error
+	if object.Name, err = unescape(columns[3]); err != nil {
+		return object, err
+	}
+	object.Action, object.Noun, object.ID = columns[0], columns[1], columns[2]
+	columns = columns[plainColumns:]
+	for i, name := range h.facts {
+		if object.Facts[name], err = unescape(columns[i]); err != nil {
 			return object, err
 		}
-		switch name {
-		case "@action":
-			object.Action = text
-		case "@noun":
-			object.Noun = text
-		case "@id":
-			object.ID = text
-		case "@name":
-			object.Name = text
-		default:
-			facts[name] = text
+	}
+	columns = columns[len(h.facts):]
+	for i, name := range h.before {
+		if object.Before[name], err = unescape(columns[i]); err != nil {
+			return object, err
+		}
+	}
+	columns = columns[len(h.before):]
+	for i, name := range h.lists {
+		lists := object.Lists
+		if rest, ok := strings.CutPrefix(name, "before."); ok {
+			name, lists = rest, object.BeforeLists
+		}
+		if lists[name], err = decodeList(columns[i]); err != nil {
+			return object, err
 		}
 	}
 	return object, nil

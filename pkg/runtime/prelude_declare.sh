@@ -2,6 +2,8 @@
 # network; its verbs print what should be, and change nothing.
 # Descriptor 3 holds the records of the objects; what is declared goes to 4.
 # shellcheck shell=bash
+# The arrays and names below are for the backend.
+# shellcheck disable=SC2034
 set -euo pipefail
 set -f
 umask 022
@@ -12,151 +14,156 @@ declare -A fact=() before=()
 declare -A _lists=()
 declare -i _object=0
 
-# _say COUNT ARGUMENT … prints one declaration.
-_say() { printf '%s\0' "$@" >&4; }
-
 # fail MESSAGE ends the operation: nothing of it becomes live.
 fail() {
   printf '%s\n' "$*" >&2
   exit 1
 }
 
-# _arguments GIVEN LEAST MOST USAGE refuses a verb with too few or many of them.
-_arguments() {
-  (($1 >= $2 && $1 <= $3)) || fail "usage: $4 ($1 arguments given)"
-}
+# _usage TEXT refuses a verb that has too few arguments, or too many.
+_usage() { fail "usage: $1"; }
 
+# Each verb prints: the number of fields that follow, the object, the verb, its
+# arguments; every field ended by NUL. One printf each, since it is these calls
+# that a thousand objects cost.
 file() {
-  _arguments $# 5 7 'file PATH OWNER GROUP MODE CONTENT [new] [secret]'
-  _say $(($# + 2)) "$_object" file "$@"
+  (($# >= 5 && $# <= 7)) || _usage 'file PATH OWNER GROUP MODE CONTENT [new] [secret]'
+  printf '%s\0' $(($# + 2)) "$_object" file "$@" >&4
 }
 absent() {
-  _arguments $# 1 1 'absent PATH'
-  _say 3 "$_object" absent "$1"
+  (($# == 1)) || _usage 'absent PATH'
+  printf '3\0%s\0absent\0%s\0' "$_object" "$1" >&4
 }
 dir() {
-  _arguments $# 4 4 'dir PATH OWNER GROUP MODE'
-  _say 6 "$_object" dir "$@"
+  (($# == 4)) || _usage 'dir PATH OWNER GROUP MODE'
+  printf '6\0%s\0dir\0%s\0%s\0%s\0%s\0' "$_object" "$@" >&4
 }
 link() {
-  _arguments $# 2 2 'link PATH TARGET'
-  _say 4 "$_object" link "$@"
+  (($# == 2)) || _usage 'link PATH TARGET'
+  printf '4\0%s\0link\0%s\0%s\0' "$_object" "$@" >&4
 }
 entry() {
-  _arguments $# 3 4 'entry FILE KEY VALUE [lines|colon]'
-  _say $(($# + 2)) "$_object" entry "$@"
+  (($# == 3 || $# == 4)) || _usage 'entry FILE KEY VALUE [lines|colon]'
+  printf '%s\0' $(($# + 2)) "$_object" entry "$@" >&4
 }
 group() {
-  _arguments $# 2 2 'group NAME GID'
-  _say 4 "$_object" group "$@"
+  (($# == 2)) || _usage 'group NAME GID'
+  printf '4\0%s\0group\0%s\0%s\0' "$_object" "$@" >&4
 }
 user() {
-  _arguments $# 8 8 'user NAME UID GID HOME SHELL GECOS HASH EXPIRED'
-  _say 10 "$_object" user "$@"
+  (($# == 8)) || _usage 'user NAME UID GID HOME SHELL GECOS HASH EXPIRED'
+  printf '%s\0' 10 "$_object" user "$@" >&4
 }
 member() {
-  _arguments $# 2 2 'member GROUP USER'
-  _say 4 "$_object" member "$@"
+  (($# == 2)) || _usage 'member GROUP USER'
+  printf '4\0%s\0member\0%s\0%s\0' "$_object" "$@" >&4
 }
 drop() {
-  local verb=${1-}
-  case $verb in
-    entry | user | group | member) ;;
-    *) fail "usage: drop entry|user|group|member …" ;;
+  case ${1-} in
+    entry) (($# == 3 || $# == 4)) || _usage 'drop entry FILE KEY [lines|colon]' ;;
+    user | group) (($# == 3)) || _usage "drop $1 NAME ID" ;;
+    member) (($# == 3)) || _usage 'drop member GROUP USER' ;;
+    *) _usage 'drop entry|user|group|member …' ;;
   esac
-  shift
-  case $verb in
-    entry) _arguments $# 2 3 'drop entry FILE KEY [lines|colon]' ;;
-    *) _arguments $# 2 2 "drop $verb NAME ID" ;;
-  esac
-  _say $(($# + 2)) "$_object" "drop-$verb" "$@"
+  printf '%s\0' $(($# + 1)) "$_object" "drop-$1" "${@:2}" >&4
 }
 park() {
-  _arguments $# 1 1 'park PATH'
-  _say 3 "$_object" park "$1"
+  (($# == 1)) || _usage 'park PATH'
+  printf '3\0%s\0park\0%s\0' "$_object" "$1" >&4
 }
 act() {
-  _arguments $# 6 7 'act KIND KEY PROBE DO UNDO reversible|pivot|later [CONTENT]'
-  _say $(($# + 2)) "$_object" act "$@"
+  (($# == 6 || $# == 7)) || _usage 'act KIND KEY PROBE DO UNDO reversible|pivot|later [CONTENT]'
+  printf '%s\0' $(($# + 2)) "$_object" act "$@" >&4
 }
 check() {
-  _arguments $# 1 1 'check FUNCTION'
-  _say 3 0 check "$1"
+  (($# == 1)) || _usage 'check FUNCTION'
+  printf '3\0000\0check\0%s\0' "$1" >&4
 }
 reload() {
-  _arguments $# 1 1 'reload UNIT'
-  _say 3 0 reload "$1"
+  (($# == 1)) || _usage 'reload UNIT'
+  printf '3\0000\0reload\0%s\0' "$1" >&4
 }
 own() {
-  _arguments $# 2 2 'own file|directory|link|entry|user|group SCOPE'
-  _say 4 0 own "$@"
+  (($# == 2)) || _usage 'own file|directory|link|entry|user|group SCOPE'
+  printf '4\0000\0own\0%s\0%s\0' "$@" >&4
 }
 need() {
-  _arguments $# 1 1 'need PROGRAM'
-  _say 3 0 need "$1"
+  (($# == 1)) || _usage 'need PROGRAM'
+  printf '3\0000\0need\0%s\0' "$1" >&4
 }
 
 # list FACT ARRAY fills the array with the elements of a list of facts;
 # "before.FACT" names the list as it was. A list that is not there is empty.
 list() {
+  (($# == 2)) || _usage 'list FACT ARRAY'
   local -n _array=$2
   local _raw=${_lists[$1]-} IFS=$'\x1e'
   # Split at the ends of elements; names are not expanded (set -f).
   # shellcheck disable=SC2206
   _array=($_raw)
   if [[ $_raw == *\\* ]]; then
-    local _i
-    for _i in "${!_array[@]}"; do
-      [[ ${_array[_i]} != *\\* ]] || printf -v "_array[$_i]" %b "${_array[_i]}"
+    local _n
+    for _n in "${!_array[@]}"; do
+      [[ ${_array[_n]} != *\\* ]] || printf -v "_array[$_n]" %b "${_array[_n]}"
     done
   fi
 }
 
 # each_object FUNCTION calls it once per object, in the order of the records,
 # with action, noun, id, name and the arrays fact and before set.
+#
+# A record is a line of columns, each ended by \x1f, and a last one to show that
+# it is whole. A line that begins with # says what the columns of the following
+# lines are: so many facts, so many facts before, then lists.
 each_object() {
-  local -a _lines _fields
-  local _line _field _name _value
+  local _line _n
+  local -a _lines _columns _names=()
+  local -a _of_fact=() _of_before=() _of_list=()
   _object=0
   while mapfile -t -n 500 -u 3 _lines && ((${#_lines[@]} > 0)); do
     for _line in "${_lines[@]}"; do
-      _object+=1
-      fact=() before=() _lists=()
       _split
-      for _field in "${_fields[@]}"; do
-        _name=${_field%%=*} _value=${_field#*=}
-        case $_name in
-          *'[]') _lists[${_name%'[]'}]=$_value ;;
-          before.*)
-            [[ $_value != *\\* ]] || printf -v _value %b "$_value"
-            before[${_name#before.}]=$_value
-            ;;
-          @*)
-            [[ $_value != *\\* ]] || printf -v _value %b "$_value"
-            case $_name in
-              @action) action=$_value ;;
-              @noun) noun=$_value ;;
-              @id) id=$_value ;;
-              @name) name=$_value ;;
-            esac
-            ;;
-          *)
-            [[ $_value != *\\* ]] || printf -v _value %b "$_value"
-            fact[$_name]=$_value
-            ;;
-        esac
-      done
+      if [[ ${_columns[0]} == '#' ]]; then
+        _header
+        continue
+      fi
+      _object+=1
+      action=${_columns[0]} noun=${_columns[1]} id=${_columns[2]} name=${_columns[3]}
+      if [[ $_line != *\\* ]]; then
+        for _n in "${_of_fact[@]}"; do fact[${_names[_n]}]=${_columns[_n]}; done
+        for _n in "${_of_before[@]}"; do before[${_names[_n]}]=${_columns[_n]}; done
+      else
+        printf -v name %b "$name"
+        for _n in "${_of_fact[@]}"; do _unescape fact "${_names[_n]}" "${_columns[_n]}"; done
+        for _n in "${_of_before[@]}"; do _unescape before "${_names[_n]}" "${_columns[_n]}"; done
+      fi
+      for _n in "${_of_list[@]}"; do _lists[${_names[_n]}]=${_columns[_n]}; done
       "$1"
     done
   done
   _object=0
 }
 
-# _split cuts _line into _fields; its last column shows that it is whole.
+# _split cuts _line into _columns.
 _split() {
   local IFS=$'\x1f'
   # shellcheck disable=SC2206
-  _fields=($_line)
-  [[ ${_fields[-1]} == . ]] || fail 'a record is cut off'
-  unset '_fields[-1]'
+  _columns=($_line)
+  [[ ${_columns[-1]} == . ]] || fail 'a record is cut off'
+}
+
+# _header reads the line that names the columns.
+_header() {
+  local -i _facts=${_columns[1]} _befores=${_columns[2]} _n
+  _names=('' '' '' '' "${_columns[@]:3}")
+  _of_fact=() _of_before=() _of_list=()
+  fact=() before=() _lists=()
+  for ((_n = 4; _n < 4 + _facts; _n++)); do _of_fact+=("$_n"); done
+  for (( ; _n < 4 + _facts + _befores; _n++)); do _of_before+=("$_n"); done
+  for (( ; _n < ${#_names[@]} - 1; _n++)); do _of_list+=("$_n"); done
+}
+
+_unescape() {
+  local -n _into=$1
+  printf -v "_into[$2]" %b "$3"
 }

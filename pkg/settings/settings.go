@@ -26,7 +26,8 @@ type Settings struct {
 	Output    Output
 	Backends  Backends
 
-	sources map[string]Source // by key; nil where only defaults are known
+	sources map[string]Source // by key; a default has none
+	file    string
 }
 
 // Log is the log file, rotated by logrotate.

@@ -100,6 +100,13 @@ func parseTime(text string) time.Time {
 	return t
 }
 
+// instant returns the clock's time; the transaction's own is cut to seconds.
+func (t *Tx) instant() time.Time { return t.store.options.Now().UTC() }
+
+// Reopen opens the same database once more, past anything that this handle
+// believes of it.
+func (s *Store) Reopen(ctx context.Context) (*Store, error) { return Open(ctx, s.options) }
+
 // NewOperationID returns 128 random bits in hexadecimal.
 func NewOperationID() string {
 	var bits [16]byte
@@ -110,12 +117,12 @@ func NewOperationID() string {
 // PanelID returns the identity of this panel, by which servers know it.
 func (t *Tx) PanelID(ctx context.Context) (string, error) {
 	var id string
-	err := t.QueryRow(ctx, "SELECT id FROM panel").Scan(&id)
+	err := t.QueryRow(ctx, "SELECT id FROM system_panel").Scan(&id)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, wrap(err, "reading the panel's identity")
 	}
 	id = NewOperationID()
-	_, err = t.Exec(ctx, "INSERT INTO panel (one, id) VALUES (1, ?)", id)
+	_, err = t.Exec(ctx, "INSERT INTO system_panel (one, id) VALUES (1, ?)", id)
 	return id, wrap(err, "making the panel's identity")
 }
 
@@ -124,9 +131,9 @@ func (t *Tx) PanelID(ctx context.Context) (string, error) {
 // holds must have been looked for before: see ClaimHolders.
 func (t *Tx) BeginOperation(ctx context.Context, operation *Operation) error {
 	operation.State = Running
-	operation.Started = t.Now()
+	operation.Started = t.instant()
 	result, err := t.Exec(ctx,
-		"INSERT INTO operation (id, state, kind, actor, command, reason, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		"INSERT INTO system_operation (id, state, kind, actor, command, reason, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		operation.ID, string(Running), operation.Kind, operation.Actor, operation.Command, operation.Reason, formatTime(operation.Started))
 	if err != nil {
 		return wrap(err, "journaling the operation")
@@ -138,21 +145,21 @@ func (t *Tx) BeginOperation(ctx context.Context, operation *Operation) error {
 		return err
 	}
 	for _, account := range operation.Accounts {
-		_, err := t.Exec(ctx, "INSERT INTO operation_account (operation, account, shared) VALUES (?, ?, ?)",
+		_, err := t.Exec(ctx, "INSERT INTO system_operation_account (operation, account, shared) VALUES (?, ?, ?)",
 			operation.Number, account.Account, account.Shared)
 		if err != nil {
 			return wrap(err, "journaling the accounts")
 		}
 	}
 	for _, server := range operation.Servers {
-		_, err := t.Exec(ctx, "INSERT INTO operation_server (operation, server, name, sequence, outcome) VALUES (?, ?, ?, ?, ?)",
+		_, err := t.Exec(ctx, "INSERT INTO system_operation_server (operation, server, name, sequence, outcome) VALUES (?, ?, ?, ?, ?)",
 			operation.Number, server.Server, server.Name, server.Sequence, string(server.Outcome))
 		if err != nil {
 			return wrap(err, "journaling the servers")
 		}
 	}
 	for _, step := range operation.Steps {
-		_, err := t.Exec(ctx, "INSERT INTO operation_step (operation, server, backend, wave, objects) VALUES (?, ?, ?, ?, ?)",
+		_, err := t.Exec(ctx, "INSERT INTO system_operation_step (operation, server, backend, wave, objects) VALUES (?, ?, ?, ?, ?)",
 			operation.Number, step.Server, step.Backend, step.Wave, step.Objects)
 		if err != nil {
 			return wrap(err, "journaling the steps")
@@ -171,7 +178,7 @@ func (t *Tx) insertChanges(ctx context.Context, number int64, changes []noun.Cha
 		if err != nil {
 			return err
 		}
-		_, err = t.Exec(ctx, "INSERT INTO operation_change (operation, position, noun, object, name, account, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		_, err = t.Exec(ctx, "INSERT INTO system_operation_change (operation, position, noun, object, name, account, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			number, i, change.Noun, change.ID, change.Name, change.Account, before, after)
 		if err != nil {
 			return wrap(err, "journaling the changes")

@@ -54,12 +54,12 @@ func (t *Tx) claims(changes []noun.Change) []Claim {
 func (t *Tx) ClaimHolders(ctx context.Context, changes []noun.Change) (map[int64]Claim, error) {
 	holders := map[int64]Claim{}
 	var any bool
-	if err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM claim)").Scan(&any); err != nil || !any {
+	if err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM system_claim)").Scan(&any); err != nil || !any {
 		return holders, wrap(err, "looking for claims")
 	}
 	for _, claim := range t.claims(changes) {
 		var holder int64
-		err := t.QueryRow(ctx, "SELECT operation FROM claim WHERE kind = ? AND value = ?", claim.Kind, claim.Value).Scan(&holder)
+		err := t.QueryRow(ctx, "SELECT operation FROM system_claim WHERE kind = ? AND value = ?", claim.Kind, claim.Value).Scan(&holder)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
@@ -75,7 +75,7 @@ func (t *Tx) ClaimHolders(ctx context.Context, changes []noun.Change) (map[int64
 
 func (t *Tx) insertClaims(ctx context.Context, number int64, changes []noun.Change) error {
 	for _, claim := range t.claims(changes) {
-		_, err := t.Exec(ctx, "INSERT INTO claim (kind, value, operation) VALUES (?, ?, ?)", claim.Kind, claim.Value, number)
+		_, err := t.Exec(ctx, "INSERT INTO system_claim (kind, value, operation) VALUES (?, ?, ?)", claim.Kind, claim.Value, number)
 		if err != nil {
 			return wrap(err, "claiming "+claim.Kind+" "+claim.Value)
 		}

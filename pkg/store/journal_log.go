@@ -43,7 +43,7 @@ func (t *Tx) AddPhases(ctx context.Context, number int64, phases []Phase) error 
 		return nil
 	}
 	var position int64
-	err := t.QueryRow(ctx, "SELECT COALESCE(MAX(position), 0) FROM operation_phase WHERE operation = ?", number).Scan(&position)
+	err := t.QueryRow(ctx, "SELECT COALESCE(MAX(position), 0) FROM system_operation_phase WHERE operation = ?", number).Scan(&position)
 	if err != nil {
 		return wrap(err, "writing the log")
 	}
@@ -57,7 +57,7 @@ func (t *Tx) AddPhases(ctx context.Context, number int64, phases []Phase) error 
 			}
 			actions = string(text)
 		}
-		_, err := t.Exec(ctx, `INSERT INTO operation_phase (operation, position, server, backend, phase, outcome, started, duration, changed, resource, message, output, actions)
+		_, err := t.Exec(ctx, `INSERT INTO system_operation_phase (operation, position, server, backend, phase, outcome, started, duration, changed, resource, message, output, actions)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			number, position, phase.Server, phase.Backend, phase.Phase, phase.Outcome, formatTime(phase.Started),
 			phase.Duration.Microseconds(), phase.Changed, phase.Resource, phase.Message, phase.Output, actions)
@@ -74,7 +74,7 @@ func (t *Tx) Operations(ctx context.Context, limit int) ([]Operation, error) {
 	if limit <= 0 {
 		limit = -1
 	}
-	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM operation ORDER BY number DESC LIMIT ?", limit)
+	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM system_operation ORDER BY number DESC LIMIT ?", limit)
 	if err != nil {
 		return nil, wrap(err, "reading the log")
 	}
@@ -84,7 +84,7 @@ func (t *Tx) Operations(ctx context.Context, limit int) ([]Operation, error) {
 // Operation returns everything about one operation; a fault of kind NotFound
 // where there is none of that number.
 func (t *Tx) Operation(ctx context.Context, number int64) (*OperationRecord, error) {
-	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM operation WHERE number = ?", number)
+	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM system_operation WHERE number = ?", number)
 	if err != nil {
 		return nil, wrap(err, "reading the log")
 	}
@@ -120,7 +120,7 @@ func (t *Tx) Operation(ctx context.Context, number int64) (*OperationRecord, err
 		phase.Duration = time.Duration(duration) * time.Microsecond
 		record.Phases = append(record.Phases, phase)
 		return json.Unmarshal([]byte(actions), &record.Phases[len(record.Phases)-1].Actions)
-	}, "SELECT server, backend, phase, outcome, started, duration, changed, resource, message, output, actions FROM operation_phase WHERE operation = ? ORDER BY position", number)
+	}, "SELECT server, backend, phase, outcome, started, duration, changed, resource, message, output, actions FROM system_operation_phase WHERE operation = ? ORDER BY position", number)
 	return record, err
 }
 

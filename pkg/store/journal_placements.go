@@ -18,7 +18,7 @@ type Placement struct {
 // Placements returns where objects of a noun are; of all its objects where ids
 // is nil. One statement.
 func (t *Tx) Placements(ctx context.Context, noun string, ids []int64) ([]Placement, error) {
-	query := "SELECT object, backend, server FROM placement WHERE noun = ?"
+	query := "SELECT object, backend, server FROM system_placement WHERE noun = ?"
 	args := []any{noun}
 	if ids != nil {
 		list, err := json.Marshal(ids)
@@ -41,7 +41,7 @@ func (t *Tx) Placements(ctx context.Context, noun string, ids []int64) ([]Placem
 // Place records that objects are on servers now.
 func (t *Tx) Place(ctx context.Context, placements []Placement) error {
 	for _, p := range placements {
-		_, err := t.Exec(ctx, "INSERT OR IGNORE INTO placement (noun, object, backend, server) VALUES (?, ?, ?, ?)",
+		_, err := t.Exec(ctx, "INSERT OR IGNORE INTO system_placement (noun, object, backend, server) VALUES (?, ?, ?, ?)",
 			p.Noun, p.Object, p.Backend, p.Server)
 		if err != nil {
 			return wrap(err, "recording placements")
@@ -53,7 +53,7 @@ func (t *Tx) Place(ctx context.Context, placements []Placement) error {
 // Unplace records that objects are on servers no longer.
 func (t *Tx) Unplace(ctx context.Context, placements []Placement) error {
 	for _, p := range placements {
-		_, err := t.Exec(ctx, "DELETE FROM placement WHERE noun = ? AND object = ? AND backend = ? AND server = ?",
+		_, err := t.Exec(ctx, "DELETE FROM system_placement WHERE noun = ? AND object = ? AND backend = ? AND server = ?",
 			p.Noun, p.Object, p.Backend, p.Server)
 		if err != nil {
 			return wrap(err, "recording placements")
@@ -65,9 +65,9 @@ func (t *Tx) Unplace(ctx context.Context, placements []Placement) error {
 // ForgetServer removes all that is known of a server that exists no longer.
 func (t *Tx) ForgetServer(ctx context.Context, server int64) error {
 	for _, query := range []string{
-		"DELETE FROM placement WHERE server = ?",
-		"DELETE FROM dirty WHERE server = ?",
-		"DELETE FROM debt WHERE server = ?",
+		"DELETE FROM system_placement WHERE server = ?",
+		"DELETE FROM system_dirty WHERE server = ?",
+		"DELETE FROM system_debt WHERE server = ?",
 	} {
 		if _, err := t.Exec(ctx, query, server); err != nil {
 			return wrap(err, "forgetting a server")
@@ -94,7 +94,7 @@ type Dirty struct {
 
 // DirtyMarks returns the marks of servers, of all of them where servers is nil.
 func (t *Tx) DirtyMarks(ctx context.Context, servers []int64) ([]Dirty, error) {
-	query := "SELECT server, backend, noun, object, name, account, version, facts, since FROM dirty"
+	query := "SELECT server, backend, noun, object, name, account, version, facts, since FROM system_dirty"
 	var args []any
 	if servers != nil {
 		list, err := json.Marshal(servers)
@@ -138,8 +138,8 @@ func (t *Tx) MarkDirty(ctx context.Context, marks []Dirty) error {
 			}
 			facts = string(text)
 		}
-		_, err := t.Exec(ctx, "INSERT OR REPLACE INTO dirty (server, backend, noun, object, name, account, version, facts, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			mark.Server, mark.Backend, mark.Noun, mark.Object, mark.Name, mark.Account, mark.Version, facts, formatTime(t.Now()))
+		_, err := t.Exec(ctx, "INSERT OR REPLACE INTO system_dirty (server, backend, noun, object, name, account, version, facts, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			mark.Server, mark.Backend, mark.Noun, mark.Object, mark.Name, mark.Account, mark.Version, facts, formatTime(t.instant()))
 		if err != nil {
 			return wrap(err, "leaving a dirty mark")
 		}
@@ -151,7 +151,7 @@ func (t *Tx) MarkDirty(ctx context.Context, marks []Dirty) error {
 // meanwhile stays.
 func (t *Tx) Clean(ctx context.Context, marks []Dirty) error {
 	for _, mark := range marks {
-		_, err := t.Exec(ctx, "DELETE FROM dirty WHERE server = ? AND backend = ? AND noun = ? AND object = ? AND version <= ?",
+		_, err := t.Exec(ctx, "DELETE FROM system_dirty WHERE server = ? AND backend = ? AND noun = ? AND object = ? AND version <= ?",
 			mark.Server, mark.Backend, mark.Noun, mark.Object, mark.Version)
 		if err != nil {
 			return wrap(err, "removing a dirty mark")

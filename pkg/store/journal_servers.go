@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 
 	"orchestra/pkg/noun"
@@ -14,15 +15,13 @@ type ServerState struct {
 	// Sequence is the last one given out for it, Seen the last one that the
 	// server has confirmed; 0 for none.
 	Sequence, Seen int64
-	// Refused says why the server may not be used before it is adopted; "" where it may.
-	Refused string
 }
 
 // ServerState returns what this panel knows of a server.
 func (t *Tx) ServerState(ctx context.Context, server int64) (ServerState, error) {
 	state := ServerState{Server: server}
-	err := t.QueryRow(ctx, "SELECT sequence, seen, refused FROM server_state WHERE server = ?", server).
-		Scan(&state.Sequence, &state.Seen, &state.Refused)
+	err := t.QueryRow(ctx, "SELECT sequence, seen FROM system_server_state WHERE server = ?", server).
+		Scan(&state.Sequence, &state.Seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -38,25 +37,25 @@ func (t *Tx) NextSequence(ctx context.Context, server int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sequence := max(state.Sequence+1, t.Now().UnixMicro())
-	_, err = t.Exec(ctx, "INSERT INTO server_state (server, sequence, seen, refused) VALUES (?, ?, 0, '') ON CONFLICT (server) DO UPDATE SET sequence = excluded.sequence",
+	sequence := max(state.Sequence+1, t.instant().UnixMicro())
+	_, err = t.Exec(ctx, "INSERT INTO system_server_state (server, sequence, seen) VALUES (?, ?, 0) ON CONFLICT (server) DO UPDATE SET sequence = excluded.sequence",
 		server, sequence)
 	return sequence, wrap(err, "giving out a sequence")
 }
 
 // KnowsSequence tells whether this database gave that sequence out to an
-// operation other than the one named.
-func (t *Tx) KnowsSequence(ctx context.Context, server, sequence, except int64) (bool, error) {
+// operation other than the one whose id is named.
+func (t *Tx) KnowsSequence(ctx context.Context, server, sequence int64, except string) (bool, error) {
 	var known bool
-	err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM operation_server WHERE server = ? AND sequence = ? AND operation <> ?)",
-		server, sequence, except).Scan(&known)
+	err := t.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM system_operation_server s JOIN system_operation o ON o.number = s.operation
+		WHERE s.server = ? AND s.sequence = ? AND o.id <> ?)`, server, sequence, except).Scan(&known)
 	return known, wrap(err, "looking for a sequence")
 }
 
 // Confirm records sequences that servers have confirmed.
 func (t *Tx) Confirm(ctx context.Context, sequences map[int64]int64) error {
 	for server, sequence := range sequences {
-		_, err := t.Exec(ctx, "UPDATE server_state SET seen = MAX(seen, ?) WHERE server = ?", sequence, server)
+		_, err := t.Exec(ctx, "UPDATE system_server_state SET seen = MAX(seen, ?) WHERE server = ?", sequence, server)
 		if err != nil {
 			return wrap(err, "recording a sequence")
 		}
@@ -64,19 +63,11 @@ func (t *Tx) Confirm(ctx context.Context, sequences map[int64]int64) error {
 	return nil
 }
 
-// Refuse records why a server may not be used before it is adopted; "" lets it
-// be used again.
-func (t *Tx) Refuse(ctx context.Context, server int64, reason string) error {
-	_, err := t.Exec(ctx, "INSERT INTO server_state (server, sequence, seen, refused) VALUES (?, 0, 0, ?) ON CONFLICT (server) DO UPDATE SET refused = excluded.refused",
-		server, reason)
-	return wrap(err, "recording that a server is refused")
-}
-
 // Owe records operations that a server out of reach must hear the undoing of
 // before anything else.
 func (t *Tx) Owe(ctx context.Context, number int64, servers []int64) error {
 	for _, server := range servers {
-		_, err := t.Exec(ctx, "INSERT OR IGNORE INTO debt (server, operation) VALUES (?, ?)", server, number)
+		_, err := t.Exec(ctx, "INSERT OR IGNORE INTO system_debt (server, operation) VALUES (?, ?)", server, number)
 		if err != nil {
 			return wrap(err, "recording what a server must undo first")
 		}
@@ -99,8 +90,8 @@ func (t *Tx) Debts(ctx context.Context, server int64) ([]Debt, error) {
 		err := rows.Scan(&debt.Number, &debt.ID, &debt.Sequence)
 		debts = append(debts, debt)
 		return err
-	}, `SELECT d.operation, o.id, COALESCE(s.sequence, 0) FROM debt d JOIN operation o ON o.number = d.operation
-		LEFT JOIN operation_server s ON s.operation = d.operation AND s.server = d.server
+	}, `SELECT d.operation, o.id, COALESCE(s.sequence, 0) FROM system_debt d JOIN system_operation o ON o.number = d.operation
+		LEFT JOIN system_operation_server s ON s.operation = d.operation AND s.server = d.server
 		WHERE d.server = ? ORDER BY d.operation DESC`, server)
 	return debts, err
 }
@@ -108,7 +99,7 @@ func (t *Tx) Debts(ctx context.Context, server int64) ([]Debt, error) {
 // Settle records that a server has undone an operation that it owed.
 func (t *Tx) Settle(ctx context.Context, server int64, numbers []int64) error {
 	for _, number := range numbers {
-		if _, err := t.Exec(ctx, "DELETE FROM debt WHERE server = ? AND operation = ?", server, number); err != nil {
+		if _, err := t.Exec(ctx, "DELETE FROM system_debt WHERE server = ? AND operation = ?", server, number); err != nil {
 			return wrap(err, "settling what a server owed")
 		}
 	}
@@ -123,7 +114,7 @@ func (t *Tx) PlacedOn(ctx context.Context, server int64) ([]Placement, error) {
 		err := rows.Scan(&placement.Noun, &placement.Object, &placement.Backend)
 		placements = append(placements, placement)
 		return err
-	}, "SELECT noun, object, backend FROM placement WHERE server = ? ORDER BY backend, noun, object", server)
+	}, "SELECT noun, object, backend FROM system_placement WHERE server = ? ORDER BY backend, noun, object", server)
 	return placements, err
 }
 
@@ -142,6 +133,24 @@ func (t *Tx) Changes(ctx context.Context, number int64) ([]noun.Change, error) {
 		}
 		changes = append(changes, change)
 		return err
-	}, "SELECT noun, object, name, account, before, after FROM operation_change WHERE operation = ? ORDER BY position", number)
+	}, "SELECT noun, object, name, account, before, after FROM system_operation_change WHERE operation = ? ORDER BY position", number)
 	return changes, err
+}
+
+// Pending returns those of servers that have to be converged, or to undo
+// something, before anything else.
+func (t *Tx) Pending(ctx context.Context, servers []int64) (map[int64]bool, error) {
+	list, err := json.Marshal(servers)
+	if err != nil {
+		return nil, wrap(err, "looking for dirty marks")
+	}
+	pending := map[int64]bool{}
+	err = t.each(ctx, func(rows *sql.Rows) error {
+		var server int64
+		err := rows.Scan(&server)
+		pending[server] = true
+		return err
+	}, `SELECT server FROM system_dirty WHERE server IN (SELECT value FROM json_each(?1))
+		UNION SELECT server FROM system_debt WHERE server IN (SELECT value FROM json_each(?1))`, string(list))
+	return pending, err
 }

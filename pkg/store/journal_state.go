@@ -22,7 +22,7 @@ func (t *Tx) MoveOperation(ctx context.Context, number int64, from, to Operation
 		return fmt.Errorf("no operation goes from %s to %s", from, to)
 	}
 	result, err := t.Exec(ctx,
-		"UPDATE operation SET state = ?, failure = COALESCE(NULLIF(?, ''), failure) WHERE number = ? AND state = ?",
+		"UPDATE system_operation SET state = ?, failure = COALESCE(NULLIF(?, ''), failure) WHERE number = ? AND state = ?",
 		string(to), failure, number, string(from))
 	if err != nil {
 		return wrap(err, "changing the operation's state")
@@ -42,20 +42,20 @@ func (t *Tx) MoveOperation(ctx context.Context, number int64, from, to Operation
 
 // freeOperation frees what an ended operation holds.
 func (t *Tx) freeOperation(ctx context.Context, number int64) error {
-	if _, err := t.Exec(ctx, "UPDATE operation SET ended = ? WHERE number = ?", formatTime(t.Now()), number); err != nil {
+	if _, err := t.Exec(ctx, "UPDATE system_operation SET ended = ? WHERE number = ?", formatTime(t.instant()), number); err != nil {
 		return wrap(err, "ending the operation")
 	}
-	if _, err := t.Exec(ctx, "DELETE FROM claim WHERE operation = ?", number); err != nil {
+	if _, err := t.Exec(ctx, "DELETE FROM system_claim WHERE operation = ?", number); err != nil {
 		return wrap(err, "freeing the claims")
 	}
-	_, err := t.Exec(ctx, "DELETE FROM operation_account WHERE operation = ?", number)
+	_, err := t.Exec(ctx, "DELETE FROM system_operation_account WHERE operation = ?", number)
 	return wrap(err, "freeing the accounts")
 }
 
 // OperationState returns the state of an operation, "" where there is none.
 func (t *Tx) OperationState(ctx context.Context, id string) (OperationState, error) {
 	var state string
-	err := t.QueryRow(ctx, "SELECT state FROM operation WHERE id = ?", id).Scan(&state)
+	err := t.QueryRow(ctx, "SELECT state FROM system_operation WHERE id = ?", id).Scan(&state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
@@ -65,7 +65,7 @@ func (t *Tx) OperationState(ctx context.Context, id string) (OperationState, err
 // SetOutcomes records what became of an operation on servers.
 func (t *Tx) SetOutcomes(ctx context.Context, number int64, outcomes map[int64]ServerOutcome) error {
 	for server, outcome := range outcomes {
-		_, err := t.Exec(ctx, "UPDATE operation_server SET outcome = ? WHERE operation = ? AND server = ?", string(outcome), number, server)
+		_, err := t.Exec(ctx, "UPDATE system_operation_server SET outcome = ? WHERE operation = ? AND server = ?", string(outcome), number, server)
 		if err != nil {
 			return wrap(err, "recording the outcome on a server")
 		}
@@ -76,7 +76,7 @@ func (t *Tx) SetOutcomes(ctx context.Context, number int64, outcomes map[int64]S
 // OpenOperations returns the operations that have not ended, oldest first,
 // with their accounts, servers and steps; without their changes.
 func (t *Tx) OpenOperations(ctx context.Context) ([]Operation, error) {
-	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM operation WHERE state NOT IN ('done', 'undone') ORDER BY number")
+	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM system_operation WHERE state NOT IN ('done', 'undone') ORDER BY number")
 	if err != nil {
 		return nil, wrap(err, "reading the open operations")
 	}
@@ -99,7 +99,7 @@ func (t *Tx) readHeld(ctx context.Context, operation *Operation) error {
 		err := rows.Scan(&account.Account, &account.Shared)
 		operation.Accounts = append(operation.Accounts, account)
 		return err
-	}, "SELECT account, shared FROM operation_account WHERE operation = ? ORDER BY account", operation.Number)
+	}, "SELECT account, shared FROM system_operation_account WHERE operation = ? ORDER BY account", operation.Number)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (t *Tx) readHeld(ctx context.Context, operation *Operation) error {
 		err := rows.Scan(&server.Server, &server.Name, &server.Sequence, &server.Outcome)
 		operation.Servers = append(operation.Servers, server)
 		return err
-	}, "SELECT server, name, sequence, outcome FROM operation_server WHERE operation = ? ORDER BY server", operation.Number)
+	}, "SELECT server, name, sequence, outcome FROM system_operation_server WHERE operation = ? ORDER BY server", operation.Number)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (t *Tx) readHeld(ctx context.Context, operation *Operation) error {
 		err := rows.Scan(&step.Server, &step.Backend, &step.Wave, &step.Objects)
 		operation.Steps = append(operation.Steps, step)
 		return err
-	}, "SELECT server, backend, wave, objects FROM operation_step WHERE operation = ? ORDER BY server, wave, backend", operation.Number)
+	}, "SELECT server, backend, wave, objects FROM system_operation_step WHERE operation = ? ORDER BY server, wave, backend", operation.Number)
 }
 
 // each runs scan on every row of the answer.

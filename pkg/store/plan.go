@@ -17,6 +17,9 @@ func (t *Tx) Plan(ctx context.Context, mutate func(context.Context, *Planner) er
 		if err := mutate(ctx, planner); err != nil {
 			return err
 		}
+		if err := planner.settle(ctx); err != nil {
+			return err
+		}
 		return errPlanned
 	})
 	if !errors.Is(err, errPlanned) {

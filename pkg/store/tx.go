@@ -148,5 +148,8 @@ func (t *Tx) Settings() *settings.Settings { return t.store.options.Settings }
 // Noun implements noun.View.
 func (t *Tx) Noun(name string) *noun.Noun { return t.store.options.Registry.Noun(name) }
 
+// Nouns implements noun.View.
+func (t *Tx) Nouns() []*noun.Noun { return t.store.options.Registry.Nouns() }
+
 // Registry returns the registered nouns.
 func (t *Tx) Registry() *noun.Registry { return t.store.options.Registry }

@@ -43,10 +43,10 @@ func Password(plain string, minimum int, own ...string) error {
 	return nil
 }
 
-// onlyDigitsAfter tells whether text is word and a few digits or signs.
+// onlyDigitsAfter tells whether text is word and a few digits or signs: a year, say.
 func onlyDigitsAfter(text, word string) bool {
 	rest, found := strings.CutPrefix(text, word)
-	return found && len(rest) <= 4 && strings.Trim(rest, "0123456789!.-_") == ""
+	return found && len(rest) <= 6 && strings.Trim(rest, "0123456789!.-_") == ""
 }
 
 //go:embed common.txt

@@ -101,8 +101,8 @@ func DefaultShells() []string {
 // NoLogin is the shell of who has none.
 const NoLogin = "/usr/sbin/nologin"
 
-// Shell returns path if it is one of the shells that are allowed; none given
-// means DefaultShells.
+// Shell returns path if it is one of the shells that are allowed, or NoLogin;
+// none given means DefaultShells.
 func Shell(path string, allowed []string) (string, error) {
 	if _, err := AbsolutePath(path); err != nil {
 		return "", err
@@ -110,7 +110,7 @@ func Shell(path string, allowed []string) (string, error) {
 	if len(allowed) == 0 {
 		allowed = DefaultShells()
 	}
-	if !slices.Contains(allowed, path) {
+	if path != NoLogin && !slices.Contains(allowed, path) {
 		return "", fault.New(fault.Invalid, "%q is not one of the shells: %s", path, strings.Join(allowed, ", ")).
 			WithHint("more shells are allowed with the setting unix.shells")
 	}

@@ -45,7 +45,7 @@ func plain(text string, limit int, severalLines bool) (string, error) {
 			return "", fault.New(fault.Invalid, "it has a line break (%U) and only one line is possible", r)
 		case r == '\u200c' || r == '\u200d':
 			next, _ := utf8.DecodeRuneInString(text[at+utf8.RuneLen(r):])
-			if !joins(previous) || !joins(next) {
+			if !joins(previous, r) || !joins(next, r) {
 				return "", fault.New(fault.Invalid, "it has an invisible character (%U)", r)
 			}
 		case forbidden(r):
@@ -53,7 +53,7 @@ func plain(text string, limit int, severalLines bool) (string, error) {
 		}
 		previous = r
 	}
-	if text != "" && strings.TrimSpace(text) == "" {
+	if text != "" && strings.TrimFunc(text, blank) == "" {
 		return "", fault.New(fault.Invalid, "it has only spaces")
 	}
 	return text, nil
@@ -80,10 +80,18 @@ func forbidden(r rune) bool {
 	return false
 }
 
-// joins tells whether a joiner beside r has an effect: in emoji, and in the
-// scripts that need it (Persian, the Indic ones).
-func joins(r rune) bool {
-	return r > 0x2ff && r != utf8.RuneError && !unicode.IsSpace(r) && !forbidden(r) && r != '\u200c' && r != '\u200d'
+// blank tells whether r is a space, or looks like one (braille without dots).
+func blank(r rune) bool { return unicode.IsSpace(r) || r == 0x2800 }
+
+// joins tells whether the joiner has an effect beside r: in emoji, and in the
+// scripts that need it. Between other letters it would only make two texts look
+// the same.
+func joins(r, joiner rune) bool {
+	if joiner == '\u200d' && (r == '\ufe0f' || r >= 0x1f3fb && r <= 0x1f3ff || unicode.Is(unicode.So, r)) {
+		return true
+	}
+	return unicode.In(r, unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi,
+		unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala)
 }
 
 // cut returns text short enough to be quoted in a message.

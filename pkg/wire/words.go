@@ -203,8 +203,24 @@ type Difference struct {
 	Object string `json:"object,omitempty"` // "user acme"
 }
 
+// Codes of failures, for those who decide by them what to type next.
+const (
+	CodePanel    = "panel"    // the server follows another panel, or a later state of this one
+	CodeExists   = "exists"   // the operation is known already: it ended, or another session has it
+	CodeBusy     = "busy"     // a lock was not obtained in time
+	CodeChanged  = "changed"  // somebody else changed what this operation is about
+	CodeTaken    = "taken"    // an id, a name or a path belongs to something else
+	CodeMissing  = "missing"  // a program or file is not there
+	CodeFull     = "full"     // no space left
+	CodeDeclared = "declared" // what the backend declares makes no sense
+	CodeChild    = "child"    // a child process failed
+	CodeOrder    = "order"    // the word does not fit the operation's state
+	CodeInternal = "internal" // anything else
+)
+
 // Failure is what went wrong on the server.
 type Failure struct {
+	Code     string `json:"code,omitempty"` // one of the Code constants
 	Step     string `json:"step,omitempty"`
 	Phase    string `json:"phase"`              // stage, publish, check, reload, pivot, keep, undo
 	Resource string `json:"resource,omitempty"` // what it was about

@@ -42,6 +42,7 @@ func accountNoun() *noun.Noun {
 		Verbs:   []noun.Verb{closeVerb(), servicesVerb()},
 		Prepare: prepareAccount,
 		Cascade: cascadeAccount,
+		Settle:  settleAccounts,
 		Check:   checkAccounts,
 	}
 }
@@ -55,7 +56,9 @@ func defaultLanguage(_ context.Context, view noun.View, _ noun.Row) (any, error)
 }
 
 // isClosed tells whether the account was closed: nothing may be added to it.
-func isClosed(account noun.Row) bool { return slices.Contains(account.List(noun.DisabledField), closedReason) }
+func isClosed(account noun.Row) bool {
+	return slices.Contains(account.List(noun.DisabledField), closedReason)
+}
 
 func prepareAccount(ctx context.Context, plan noun.Planner, before, after *noun.Row) error {
 	if before != nil {

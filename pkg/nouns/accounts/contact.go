@@ -58,6 +58,7 @@ func contactNoun() *noun.Noun {
 				Help: "The country's code of two letters", Example: "ES"},
 		},
 		Prepare: prepareContact,
+		Cascade: cascadeContact,
 		Check:   checkContacts,
 	}
 }

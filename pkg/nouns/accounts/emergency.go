@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
 	"orchestra/pkg/value"
@@ -71,6 +72,58 @@ func withoutEmergency(ctx context.Context, view noun.View, accounts []noun.Row) 
 		}
 	}
 	return without, nil
+}
+
+// settleAccounts judges, at the end of an operation, the accounts that it made:
+// their contacts may have been added in the same batch.
+func settleAccounts(ctx context.Context, plan noun.Planner, accounts []noun.Row) error {
+	var made []noun.Row
+	for _, account := range accounts {
+		if account.Text(noun.CreatedField) == noun.FormatTime(plan.Now()) {
+			made = append(made, account)
+		}
+	}
+	return demandEmergency(ctx, plan, made)
+}
+
+// cascadeContact judges accounts that lose an emergency contact.
+func cascadeContact(ctx context.Context, plan noun.Planner, change noun.Change) error {
+	if change.Before == nil {
+		return nil
+	}
+	was, is := noun.Row{Values: change.Before}, noun.Row{Values: change.After}
+	id := was.Int("account")
+	if !isEmergency(was) || isEmergency(is) && is.Int("account") == id || plan.Deleting(accountName, id) {
+		return nil
+	}
+	account, err := plan.Get(ctx, accountName, id)
+	if err != nil {
+		return err
+	}
+	return demandEmergency(ctx, plan, []noun.Row{account})
+}
+
+// demandEmergency warns about accounts that have no emergency contact, or
+// refuses that, as the settings say.
+func demandEmergency(ctx context.Context, plan noun.Planner, accounts []noun.Row) error {
+	policy := plan.Settings().EmergencyContact
+	if len(accounts) == 0 || policy != emergencyWarn && policy != emergencyRequire {
+		return nil
+	}
+	without, err := withoutEmergency(ctx, plan, accounts)
+	if err != nil {
+		return err
+	}
+	for _, account := range without {
+		name := account.Text("name")
+		if policy == emergencyRequire {
+			return fault.New(fault.Conflict, "account %s would have no contact with the usage emergency, and the setting emergency_contact requires one", name).
+				WithHint("in the same batch: contact add %s-emergency --account %s --email … --email-usage emergency", name, name)
+		}
+		plan.Warn(message.New("account %s has no contact with the usage emergency: orchestra contact add %s-emergency --account %s --email … --email-usage emergency",
+			name, name, name))
+	}
+	return nil
 }
 
 // checkAccounts finds accounts without an emergency contact.

@@ -2,9 +2,9 @@ package accounts
 
 import (
 	"context"
+	"slices"
 
 	"orchestra/pkg/fault"
-	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
 )
 
@@ -106,6 +106,8 @@ func planClose(ctx context.Context, plan noun.Planner, account noun.Row, _ noun.
 	}
 	// Those that refer to others go first.
 	for _, one := range referrersFirst(all) {
+		// The main user goes first: that tells the others that all do.
+		slices.SortStableFunc(one.rows, func(a, b noun.Row) int { return compare(b.Bool("main"), a.Bool("main")) })
 		for _, row := range one.rows {
 			if _, err := plan.Get(ctx, row.Noun, row.ID); fault.Is(err, fault.NotFound) {
 				continue // went with another one
@@ -117,11 +119,19 @@ func planClose(ctx context.Context, plan noun.Planner, account noun.Row, _ noun.
 			}
 		}
 	}
-	if _, err := noun.Disable(ctx, plan, account, closedReason); err != nil {
-		return err
+	_, err = noun.Disable(ctx, plan, account, closedReason)
+	return err
+}
+
+// compare orders false before true.
+func compare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
 	}
-	plan.Warn(message.New("the name %s stays taken; orchestra account delete %s frees it", account.Text("name"), account.Text("name")))
-	return nil
+	return 1
 }
 
 // referrersFirst orders services so that a noun comes before those it refers to.

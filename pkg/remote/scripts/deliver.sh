@@ -1,12 +1,13 @@
 # Puts one program, which comes over standard input, into the runtime's
 # directory. It is there whole or not at all, whoever else delivers it too.
-# Arguments: a word that begins each line for the panel, the directory, the
+# Arguments: a word that begins each line for the panel, a mode that makes no
+# difference here (it always waits to begin), the directory, the
 # program's SHA-256, its size in bytes, how many versions stay.
 set -u
 umask 077
 LC_ALL=C
 export LC_ALL
-nonce=$1 directory=$2 sum=$3 size=$4 keep=$5
+nonce=$1 directory=$3 sum=$4 size=$5 keep=$6
 versions=$directory/bin
 place=$versions/$sum
 part=

@@ -2,12 +2,12 @@
 -- is where on the servers.
 
 -- The identity of this panel, by which servers know whom they follow.
-CREATE TABLE panel (
+CREATE TABLE system_panel (
 	one INTEGER PRIMARY KEY CHECK (one = 1),
 	id  TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE operation (
+CREATE TABLE system_operation (
 	number  INTEGER PRIMARY KEY AUTOINCREMENT,
 	id      TEXT NOT NULL UNIQUE,
 	state   TEXT NOT NULL CHECK (state IN ('running', 'committed', 'done', 'undoing', 'undone')),
@@ -19,11 +19,11 @@ CREATE TABLE operation (
 	ended   TEXT,
 	failure TEXT
 ) STRICT;
-CREATE INDEX operation_open ON operation (number) WHERE state NOT IN ('done', 'undone');
+CREATE INDEX system_operation_open ON system_operation (number) WHERE state NOT IN ('done', 'undone');
 
 -- Its changes; a secret value is a mark only.
-CREATE TABLE operation_change (
-	operation INTEGER NOT NULL REFERENCES operation (number),
+CREATE TABLE system_operation_change (
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	position  INTEGER NOT NULL,
 	noun      TEXT NOT NULL,
 	object    INTEGER NOT NULL,
@@ -33,11 +33,11 @@ CREATE TABLE operation_change (
 	after     TEXT,
 	PRIMARY KEY (operation, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX operation_change_object ON operation_change (noun, object);
+CREATE INDEX system_operation_change_object ON system_operation_change (noun, object);
 
 -- The accounts that it holds until it ends.
-CREATE TABLE operation_account (
-	operation INTEGER NOT NULL REFERENCES operation (number),
+CREATE TABLE system_operation_account (
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	account   INTEGER NOT NULL,
 	shared    INTEGER NOT NULL,
 	PRIMARY KEY (operation, account)
@@ -45,18 +45,18 @@ CREATE TABLE operation_account (
 
 -- The servers that it concerns, and what became of it there: '' until the
 -- server has given its proof, then kept, undone, untouched, dirty or abandoned.
-CREATE TABLE operation_server (
-	operation INTEGER NOT NULL REFERENCES operation (number),
+CREATE TABLE system_operation_server (
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	server    INTEGER NOT NULL,
 	name      TEXT NOT NULL,
 	sequence  INTEGER NOT NULL,
 	outcome   TEXT NOT NULL,
 	PRIMARY KEY (operation, server)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX operation_server_sequence ON operation_server (server, sequence);
+CREATE INDEX system_operation_server_sequence ON system_operation_server (server, sequence);
 
-CREATE TABLE operation_step (
-	operation INTEGER NOT NULL REFERENCES operation (number),
+CREATE TABLE system_operation_step (
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	server    INTEGER NOT NULL,
 	backend   TEXT NOT NULL,
 	wave      INTEGER NOT NULL,
@@ -65,8 +65,8 @@ CREATE TABLE operation_step (
 ) STRICT, WITHOUT ROWID;
 
 -- What happened, in order. Durations are microseconds.
-CREATE TABLE operation_phase (
-	operation INTEGER NOT NULL REFERENCES operation (number),
+CREATE TABLE system_operation_phase (
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	position  INTEGER NOT NULL,
 	server    INTEGER NOT NULL,
 	backend   TEXT NOT NULL,
@@ -83,27 +83,27 @@ CREATE TABLE operation_phase (
 ) STRICT, WITHOUT ROWID;
 
 -- Unique values held by an operation that has not ended.
-CREATE TABLE claim (
+CREATE TABLE system_claim (
 	kind      TEXT NOT NULL,
 	value     TEXT NOT NULL,
-	operation INTEGER NOT NULL REFERENCES operation (number),
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	PRIMARY KEY (kind, value)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX claim_operation ON claim (operation);
+CREATE INDEX system_claim_operation ON system_claim (operation);
 
 -- Where each object is, by backend.
-CREATE TABLE placement (
+CREATE TABLE system_placement (
 	noun    TEXT NOT NULL,
 	object  INTEGER NOT NULL,
 	backend TEXT NOT NULL,
 	server  INTEGER NOT NULL,
 	PRIMARY KEY (noun, object, backend, server)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX placement_server ON placement (server, backend);
+CREATE INDEX system_placement_server ON system_placement (server, backend);
 
 -- What a server has not heard of yet: it is converged from the current rows.
 -- facts are the last ones of an object that is to be removed there.
-CREATE TABLE dirty (
+CREATE TABLE system_dirty (
 	server  INTEGER NOT NULL,
 	backend TEXT NOT NULL,
 	noun    TEXT NOT NULL,
@@ -118,18 +118,16 @@ CREATE TABLE dirty (
 
 -- Operations that a server out of reach must hear the undoing of before
 -- anything else: it may have staged them.
-CREATE TABLE debt (
+CREATE TABLE system_debt (
 	server    INTEGER NOT NULL,
-	operation INTEGER NOT NULL REFERENCES operation (number),
+	operation INTEGER NOT NULL REFERENCES system_operation (number),
 	PRIMARY KEY (server, operation)
 ) STRICT, WITHOUT ROWID;
 
 -- What this panel knows of a server. sequence is the last one given out, seen
--- the last one that the server has confirmed; refused says why it may not be
--- used before it is adopted.
-CREATE TABLE server_state (
+-- the last one that the server has confirmed.
+CREATE TABLE system_server_state (
 	server   INTEGER PRIMARY KEY,
 	sequence INTEGER NOT NULL,
-	seen     INTEGER NOT NULL,
-	refused  TEXT NOT NULL
+	seen     INTEGER NOT NULL
 ) STRICT;

@@ -1,0 +1,329 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"orchestra/pkg/fault"
+	"orchestra/pkg/message"
+	"orchestra/pkg/noun"
+	"orchestra/pkg/operation"
+	"orchestra/pkg/output"
+	"orchestra/pkg/store"
+	"orchestra/pkg/value"
+)
+
+// mutate runs mutations as one operation: all of them happen, or none.
+func (a *app) mutate(ctx context.Context, mutations []*mutation, command string) error {
+	a.command = command
+	if err := seal(ctx, mutations); err != nil {
+		return err
+	}
+	request, err := a.request(command, func(ctx context.Context, plan noun.Planner) error {
+		return applyAll(ctx, plan, mutations)
+	})
+	if err != nil {
+		return err
+	}
+	destructive := false
+	for _, m := range mutations {
+		destructive = destructive || m.destructive()
+	}
+	return a.operate(ctx, request, destructive, generatedSecrets(mutations))
+}
+
+func applyAll(ctx context.Context, plan noun.Planner, mutations []*mutation) error {
+	for _, m := range mutations {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := m.apply(ctx, plan); err != nil {
+			return m.located(err)
+		}
+	}
+	return nil
+}
+
+// request makes the request of an operation.
+func (a *app) request(command string, mutate func(context.Context, noun.Planner) error) (operation.Request, error) {
+	request := operation.Request{Command: command, Actor: a.actor(), Reason: a.flags.reason, Mutate: mutate}
+	if a.flags.reason != "" {
+		if _, err := value.Line(a.flags.reason, noun.MaxText); err != nil {
+			return request, aboutField(err, "--reason")
+		}
+	}
+	if a.flags.wait != "" {
+		wait, err := time.ParseDuration(a.flags.wait)
+		if err != nil {
+			return request, fault.New(fault.Usage, "%q is no duration such as 30s or 5m", a.flags.wait).About("--wait")
+		}
+		request.Wait = max(wait, time.Millisecond)
+	}
+	return request, nil
+}
+
+// operate previews or runs a request, and shows what came of it.
+func (a *app) operate(ctx context.Context, request operation.Request, destructive bool, secrets []madeSecret) error {
+	if a.flags.exitCode && !a.flags.dryRun {
+		return fault.New(fault.Usage, "--exit-code goes with --dry-run only")
+	}
+	if a.flags.dryRun {
+		return a.preview(ctx, request)
+	}
+	if destructive && !a.flags.yes {
+		agreed, err := a.confirm(ctx, request)
+		if err != nil || !agreed {
+			return err
+		}
+	}
+	progress, done := a.startProgress()
+	coordinator, err := a.openCoordinator(ctx, progress)
+	if err != nil {
+		done()
+		return err
+	}
+	a.log.Info("begins", "command", request.Command, "actor", request.Actor, "reason", request.Reason)
+	outcome, err := coordinator.Run(ctx, request)
+	done()
+	if err != nil {
+		if outcome != nil {
+			a.warnAll(outcome.Warnings)
+			err = withServers(err, outcome)
+		}
+		return err
+	}
+	a.log.Info("done", "operation", outcome.Number, "command", request.Command, "actor", request.Actor, "changes", len(outcome.Changes), "duration", outcome.Duration)
+	return a.showOutcome(context.WithoutCancel(ctx), outcome, secrets)
+}
+
+// failedOperation is an error with what became of each server.
+type failedOperation struct {
+	error
+	outcome *operation.Outcome
+}
+
+// Unwrap returns the error itself.
+func (f failedOperation) Unwrap() error { return f.error }
+
+func withServers(err error, outcome *operation.Outcome) error {
+	if outcome.Number == 0 {
+		return err
+	}
+	return failedOperation{err, outcome}
+}
+
+// confirm shows what a request takes away and asks.
+func (a *app) confirm(ctx context.Context, request operation.Request) (bool, error) {
+	if err := a.mayAsk(fault.New(fault.Usage, "this deletes, and there is nobody to ask").
+		WithHint("add --yes to do it, or --dry-run to see what would go")); err != nil {
+		return false, err
+	}
+	changes, warnings, err := a.planOnly(ctx, request)
+	if err != nil {
+		return false, err
+	}
+	shown, err := a.showChanges(ctx, changes)
+	if err != nil {
+		return false, err
+	}
+	if len(shown) == 0 {
+		return true, nil
+	}
+	const most = 40
+	visible := shown
+	if len(visible) > most {
+		visible = visible[:most]
+	}
+	a.writeChanges(a.process.Streams.Err, a.paintErr(), visible)
+	if len(shown) > len(visible) {
+		_, _ = fmt.Fprintln(a.process.Streams.Err, a.say(message.New("… and %d more", len(shown)-len(visible))))
+	}
+	a.warnAll(warnings)
+	agreed, err := a.asker().Confirm(ctx, a.say(message.New("Do this?")))
+	if err != nil {
+		return false, err
+	}
+	if !agreed {
+		a.tell(message.New("Nothing was changed."))
+		return false, &exitCode{fault.Interrupted.ExitCode()}
+	}
+	return true, nil
+}
+
+// errRollback ends a transaction that was only to look.
+var errRollback = errors.New("looked only")
+
+// planOnly plans a request in the database, asking no server and keeping nothing.
+func (a *app) planOnly(ctx context.Context, request operation.Request) (changes []noun.Change, warnings []message.Text, err error) {
+	opened, err := a.openStore(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = opened.Update(ctx, func(tx *store.Tx) error {
+		planner, err := tx.Plan(ctx, func(ctx context.Context, plan *store.Planner) error { return request.Mutate(ctx, plan) })
+		if err != nil {
+			return err
+		}
+		changes, warnings = planner.Changes(), planner.Warnings()
+		return errRollback
+	})
+	if errors.Is(err, errRollback) {
+		err = nil
+	}
+	return changes, warnings, err
+}
+
+func (a *app) warnAll(warnings []message.Text) {
+	for _, warning := range warnings {
+		a.warn(warning)
+	}
+}
+
+// madeSecret is a generated secret on its way to who asked for it.
+type madeSecret struct {
+	Noun  string `json:"noun"`
+	Name  string `json:"name"`
+	Field string `json:"field"`
+	Value string `json:"value"`
+}
+
+func generatedSecrets(mutations []*mutation) []madeSecret {
+	var made []madeSecret
+	for _, m := range mutations {
+		for _, secret := range m.secrets {
+			if secret.generated && len(m.names) == 1 {
+				made = append(made, madeSecret{m.noun.Name, m.names[0], secret.field.Name, secret.plain})
+			}
+		}
+	}
+	return made
+}
+
+// used returns the secrets that were really stored: ensure makes none for what
+// exists already.
+func used(secrets []madeSecret, changes []noun.Change) []madeSecret {
+	changed := map[string]bool{}
+	for _, change := range changes {
+		for field, value := range change.After {
+			if !noun.EqualValue(value, change.Before[field]) {
+				changed[change.Noun+"\x00"+change.Name+"\x00"+field] = true
+			}
+		}
+	}
+	var kept []madeSecret
+	for _, secret := range secrets {
+		if changed[secret.Noun+"\x00"+secret.Name+"\x00"+secret.Field] {
+			kept = append(kept, secret)
+		}
+	}
+	return kept
+}
+
+// outcomeDocument is what `-o json` says of a mutation.
+type outcomeDocument struct {
+	Operation *int64           `json:"operation"` // its number in the log; null where nothing was to do
+	Changed   bool             `json:"changed"`
+	Changes   []shownChange    `json:"changes"`
+	Warnings  []string         `json:"warnings"`
+	Servers   []serverDocument `json:"servers"`
+	Secrets   []madeSecret     `json:"secrets,omitempty"`
+}
+
+// serverDocument is what became of a server.
+type serverDocument struct {
+	Server  string  `json:"server"`
+	Outcome string  `json:"outcome"`
+	Changed int     `json:"changed"` // resources that differ from what was there
+	Dirty   bool    `json:"dirty"`
+	Seconds float64 `json:"seconds"`
+}
+
+func serverDocuments(servers []operation.ServerOutcome) []serverDocument {
+	documents := make([]serverDocument, 0, len(servers))
+	for _, server := range servers {
+		document := serverDocument{Server: server.Server, Outcome: string(server.Outcome), Changed: server.Changed, Dirty: server.Dirty}
+		for _, phase := range server.Phases {
+			document.Seconds += phase.Duration.Seconds()
+		}
+		documents = append(documents, document)
+	}
+	return documents
+}
+
+func (a *app) texts(texts []message.Text) []string {
+	said := make([]string, 0, len(texts))
+	for _, text := range texts {
+		said = append(said, a.say(text))
+	}
+	return said
+}
+
+// showOutcome tells what an operation did. The operation is done: what cannot
+// be written now changes nothing of that.
+func (a *app) showOutcome(ctx context.Context, outcome *operation.Outcome, secrets []madeSecret) error {
+	secrets = used(secrets, outcome.Changes)
+	shown, err := a.showChanges(ctx, outcome.Changes)
+	if err != nil {
+		return err
+	}
+	format := a.format()
+	if !format.Structured() {
+		a.warnAll(outcome.Warnings)
+		a.tellOutcome(outcome, shown)
+	}
+	document := outcomeDocument{
+		Changed: len(outcome.Changes) > 0, Changes: shown, Warnings: a.texts(outcome.Warnings),
+		Servers: serverDocuments(outcome.Servers), Secrets: secrets,
+	}
+	if outcome.Number != 0 {
+		document.Operation = &outcome.Number
+	}
+	return a.printer().Document(document, changeTable(shown), func(out io.Writer) error { return writeSecrets(out, secrets) })
+}
+
+// writeSecrets writes generated secrets: one alone by itself, so that it can be
+// taken by $(…); several as name, field and value, separated by tabs.
+func writeSecrets(out io.Writer, secrets []madeSecret) error {
+	if len(secrets) == 1 {
+		_, err := fmt.Fprintln(out, secrets[0].Value)
+		return err
+	}
+	for _, secret := range secrets {
+		if _, err := fmt.Fprintf(out, "%s\t%s\t%s\n", secret.Name, secret.Field, secret.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellOutcome says on standard error what was done and where.
+func (a *app) tellOutcome(outcome *operation.Outcome, shown []shownChange) {
+	if len(shown) == 0 && outcome.Number == 0 {
+		a.tell(message.New("Nothing to change."))
+		return
+	}
+	for _, line := range a.summary(shown) {
+		a.tell(line)
+	}
+	var kept, dirty []string
+	for _, server := range outcome.Servers {
+		if server.Dirty {
+			dirty = append(dirty, server.Server)
+		} else {
+			kept = append(kept, server.Server)
+		}
+	}
+	duration := output.Duration(outcome.Duration)
+	if len(kept) > 0 {
+		a.tell(message.New("Operation %d reached %s (%s).", outcome.Number, strings.Join(kept, ", "), duration))
+	} else {
+		a.tell(message.New("Operation %d (%s); no server was concerned.", outcome.Number, duration))
+	}
+	if len(dirty) > 0 {
+		a.warn(message.New("out of reach, to be brought up to date when they are back: %s", strings.Join(dirty, ", ")))
+	}
+}

@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"orchestra/pkg/fault"
+	"orchestra/pkg/message"
+	"orchestra/pkg/operation"
+	"orchestra/pkg/output"
+	"orchestra/pkg/wire"
+)
+
+// previewDocument is what `--dry-run -o json` says.
+type previewDocument struct {
+	DryRun   bool             `json:"dry_run"`
+	Changed  bool             `json:"changed"`
+	Changes  []shownChange    `json:"changes"`
+	Warnings []string         `json:"warnings"`
+	Servers  []differencesDoc `json:"servers"`
+}
+
+type differencesDoc struct {
+	Server      string          `json:"server"`
+	Error       string          `json:"error,omitempty"`
+	Differences []differenceDoc `json:"differences"`
+	Actions     []string        `json:"actions,omitempty"`
+}
+
+type differenceDoc struct {
+	Backend string `json:"backend"`
+	wire.Difference
+}
+
+// preview shows what a request would do.
+func (a *app) preview(ctx context.Context, request operation.Request) error {
+	progress, done := a.startProgress()
+	coordinator, err := a.openCoordinator(ctx, progress)
+	if err != nil {
+		done()
+		return err
+	}
+	preview, err := coordinator.Preview(ctx, request)
+	done()
+	if err != nil {
+		return err
+	}
+	return a.showPreview(ctx, preview)
+}
+
+func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error {
+	shown, err := a.showChanges(ctx, preview.Changes)
+	if err != nil {
+		return err
+	}
+	document := previewDocument{
+		DryRun: true, Changed: len(shown) > 0 || differ(preview.Servers), Changes: shown,
+		Warnings: a.texts(preview.Warnings), Servers: differenceDocuments(preview.Servers),
+	}
+	if !a.format().Structured() {
+		a.warnAll(preview.Warnings)
+	}
+	err = a.printer().Document(document, changeTable(shown), func(out io.Writer) error {
+		paint := a.paintOut()
+		if !document.Changed {
+			_, err := fmt.Fprintln(out, a.say(message.New("Nothing would change.")))
+			return err
+		}
+		a.writeChanges(out, paint, shown)
+		a.writeServers(out, paint, preview.Servers)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.tell(message.New("This was a dry run: nothing was changed."))
+	for _, server := range preview.Servers {
+		if server.Err != nil {
+			return server.Err
+		}
+	}
+	if a.flags.exitCode && document.Changed {
+		return &exitCode{fault.Differences.ExitCode()}
+	}
+	return nil
+}
+
+func differ(servers []operation.ServerDifferences) bool {
+	for _, server := range servers {
+		for _, step := range server.Steps {
+			if len(step.Differences) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func differenceDocuments(servers []operation.ServerDifferences) []differencesDoc {
+	documents := make([]differencesDoc, 0, len(servers))
+	for _, server := range servers {
+		document := differencesDoc{Server: server.Server, Differences: []differenceDoc{}}
+		if server.Err != nil {
+			document.Error = server.Err.Error()
+		}
+		for _, step := range server.Steps {
+			for _, difference := range step.Differences {
+				document.Differences = append(document.Differences, differenceDoc{step.Name, difference})
+			}
+			document.Actions = append(document.Actions, step.Actions...)
+		}
+		documents = append(documents, document)
+	}
+	return documents
+}
+
+// writeServers writes the differences on each server. Servers with the very
+// same ones are written together.
+func (a *app) writeServers(out io.Writer, paint output.Painter, servers []operation.ServerDifferences) {
+	var order []string
+	names := map[string][]string{}
+	for _, server := range servers {
+		var text strings.Builder
+		a.writeDifferences(&text, paint, server)
+		if names[text.String()] == nil {
+			order = append(order, text.String())
+		}
+		names[text.String()] = append(names[text.String()], server.Server)
+	}
+	for _, text := range order {
+		_, _ = fmt.Fprintf(out, "\n%s\n%s", paint.Bold(output.Escape(strings.Join(names[text], ", "))+":"), text)
+	}
+}
+
+func (a *app) writeDifferences(out io.Writer, paint output.Painter, server operation.ServerDifferences) {
+	if server.Err != nil {
+		_, _ = fmt.Fprintln(out, "  "+paint.Red(output.Escape(a.sentence(server.Err))))
+		return
+	}
+	if !differ([]operation.ServerDifferences{server}) {
+		_, _ = fmt.Fprintln(out, "  "+a.say(message.New("nothing would change")))
+		return
+	}
+	for _, step := range server.Steps {
+		for _, difference := range step.Differences {
+			writeDifference(out, paint, difference)
+		}
+		for _, action := range step.Actions {
+			_, _ = fmt.Fprintln(out, "  "+paint.Dim("* "+output.Escape(action)))
+		}
+	}
+}
+
+// writeDifference writes one resource: what comes, what goes, which lines differ.
+func writeDifference(out io.Writer, paint output.Painter, difference wire.Difference) {
+	title := output.Escape(difference.Kind + " " + difference.Resource)
+	note := ""
+	switch difference.Reason {
+	case "changed", "missing", "left-over", "":
+	default:
+		note = " (" + output.Escape(difference.Reason) + ")"
+	}
+	switch {
+	case difference.Before == "":
+		_, _ = fmt.Fprintln(out, "  "+paint.Green("+ "+title)+note)
+	case difference.After == "":
+		_, _ = fmt.Fprintln(out, "  "+paint.Red("- "+title)+note)
+		return
+	default:
+		_, _ = fmt.Fprintln(out, "  "+paint.Yellow("~ "+title)+note)
+	}
+	for _, line := range output.Diff(difference.Before, difference.After, 2) {
+		text := output.Escape(line.Text)
+		switch line.Sign {
+		case '+':
+			text = paint.Green("+ " + text)
+		case '-':
+			text = paint.Red("- " + text)
+		case '@':
+			text = paint.Dim("…")
+		default:
+			text = "  " + text
+		}
+		_, _ = fmt.Fprintln(out, "      "+text)
+	}
+}

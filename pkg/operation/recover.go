@@ -1,0 +1,230 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"orchestra/pkg/backend"
+	"orchestra/pkg/fault"
+	"orchestra/pkg/store"
+	"orchestra/pkg/wire"
+)
+
+// Recover ends the operations whose runner is gone: those that are committed
+// are kept everywhere, the others are undone everywhere. Then it converges the
+// servers that have something pending. Doing it twice is doing it once. The
+// error is of kind Unrecovered where something is left; the results say what.
+func (c *Coordinator) Recover(ctx context.Context) ([]Recovered, error) {
+	var open []store.Operation
+	err := c.view(ctx, c.options.Store, func(tx *store.Tx) error {
+		var err error
+		open, err = tx.OpenOperations(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var results []Recovered
+	var left error
+	for _, operation := range open {
+		recovered, err := c.recover(ctx, operation.ID)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, recovered)
+		if recovered.Err != nil {
+			left = errors.Join(left, recovered.Err)
+		}
+	}
+	if err := c.convergeAll(ctx); err != nil {
+		left = errors.Join(left, err)
+	}
+	if left != nil {
+		return results, fault.New(fault.Unrecovered, "not everything could be recovered").Because(left).
+			WithHint("orchestra log list")
+	}
+	return results, nil
+}
+
+// recover ends one operation, unless its runner lives. The error is of what
+// prevented even the try.
+func (c *Coordinator) recover(ctx context.Context, id string) (Recovered, error) {
+	locks, err := c.locks()
+	if err != nil {
+		return Recovered{}, err
+	}
+	r := c.newRun(&job{request: Request{Command: "recover"}})
+	if r.set, err = locks.begin(id, "recover"); err != nil {
+		return Recovered{}, err
+	}
+	if r.set == nil {
+		return Recovered{ID: id, Alive: true}, nil
+	}
+	r.set.waiting = c.tellWaiting
+	defer r.close()
+	if err := r.read(ctx, id); err != nil {
+		return Recovered{}, err
+	}
+	recovered := Recovered{Number: r.operation.Number, ID: id, Command: r.operation.Command, State: r.operation.State}
+	if r.operation.State == "" || r.operation.State.Ended() {
+		r.ended = true // somebody else has ended it between our seeing and our locking
+		return recovered, nil
+	}
+	if err := r.lockAll(ctx); err != nil {
+		return recovered, interrupted(ctx, err)
+	}
+	err = r.end(ctx)
+	recovered.State, recovered.Err = r.operation.State, err
+	recovered.Servers = r.outcome().Servers
+	if ctx.Err() != nil {
+		return recovered, interrupted(ctx, ctx.Err())
+	}
+	return recovered, nil
+}
+
+// read reads the operation from the journal, and the servers as they are now.
+func (r *run) read(ctx context.Context, id string) error {
+	return r.c.view(ctx, r.store, func(tx *store.Tx) error {
+		open, err := tx.OpenOperations(ctx)
+		if err != nil {
+			return err
+		}
+		for _, operation := range open {
+			if operation.ID == id {
+				r.operation = operation
+			}
+		}
+		if r.operation.ID == "" {
+			return nil
+		}
+		topology, err := r.c.topology(ctx, tx)
+		if err != nil {
+			return err
+		}
+		r.plan = newPlan()
+		r.plan.servers = topology.servers
+		for _, one := range r.operation.Steps {
+			known := r.c.options.Backends.Backend(one.Backend)
+			if known == nil {
+				known = &backend.Backend{Name: one.Backend, Timeout: defaultTimeout}
+			}
+			r.plan.steps = append(r.plan.steps, &step{
+				server: one.Server, backend: known, wave: one.Wave,
+				wire: wire.Step{Name: one.Backend, Timeout: known.Timeout},
+			})
+		}
+		if r.panel, err = tx.PanelID(ctx); err != nil {
+			return err
+		}
+		for _, server := range r.operation.Servers {
+			if r.states[server.Server], err = tx.ServerState(ctx, server.Server); err != nil {
+				return err
+			}
+			r.outcomes[server.Server] = server.Outcome
+		}
+		return nil
+	})
+}
+
+// lockAll takes what the operation held: its accounts, and its servers.
+func (r *run) lockAll(ctx context.Context) error {
+	wants := []lockWant{world}
+	for _, account := range r.operation.Accounts {
+		wants = append(wants, lockWant{key: lockKey{lockAccount, account.Account}, shared: account.Shared})
+	}
+	for _, server := range r.operation.Servers {
+		if server.Outcome == store.OutcomeOpen {
+			wants = append(wants, lockWant{key: lockKey{lockServer, server.Server}})
+		}
+	}
+	return r.set.take(ctx, r.c.wait(r.job.request), wants...)
+}
+
+// end brings a dead operation to its end. What is running becomes undoing
+// before any server is told anything: its runner, were it to come back, could
+// commit no more.
+func (r *run) end(ctx context.Context) error {
+	if r.operation.State == store.Running {
+		if err := r.decideUndo(ctx, errors.New("its runner is gone")); err != nil {
+			return err
+		}
+	}
+	r.published = true // nobody knows
+	var ids []int64
+	for _, server := range r.operation.Servers {
+		id := server.Server
+		if r.outcomes[id] != store.OutcomeOpen {
+			r.session(id) // for the log
+			continue
+		}
+		now, exists := r.plan.servers[id]
+		if !exists || !now.Enabled {
+			r.abandon(id, exists)
+			continue
+		}
+		s := r.session(id)
+		s.sent = true // by the runner that is gone
+		ids = append(ids, id)
+	}
+	opened := r.on(ids, func(s *session) error { return s.open(ctx) })
+	if r.operation.State == store.Committed {
+		return r.finishOn(ctx, ids)
+	}
+	errs := r.undoOn(ctx, ids)
+	if err := r.endUndo(ctx, errs); err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		for id, err := range opened {
+			errs[id] = err // why it could not even be reached
+		}
+		return r.notUndone(errors.New("its runner is gone"), errs)
+	}
+	return nil
+}
+
+// abandon takes a server that is out of service out of the operation: it has to
+// hear of the undoing before anything else, should it ever come back, and is
+// then converged from the rows as they are.
+func (r *run) abandon(id int64, exists bool) {
+	r.outcomes[id] = store.OutcomeAbandoned
+	if exists {
+		r.abandoned = append(r.abandoned, id)
+	}
+	r.phases = append(r.phases, store.Phase{
+		Server: id, Phase: "recover", Outcome: "abandoned", Started: time.Now(),
+	})
+}
+
+// writeAbandoned leaves marks for the servers that were taken out of the operation.
+func (r *run) writeAbandoned(ctx context.Context, tx *store.Tx) error {
+	if len(r.abandoned) == 0 {
+		return nil
+	}
+	if err := tx.Owe(ctx, r.operation.Number, r.abandoned); err != nil {
+		return err
+	}
+	changes, err := tx.Changes(ctx, r.operation.Number)
+	if err != nil {
+		return err
+	}
+	var marks []store.Dirty
+	for _, change := range changes {
+		placed, err := tx.Placements(ctx, change.Noun, []int64{change.ID})
+		if err != nil {
+			return err
+		}
+		for _, placement := range placed {
+			for _, id := range r.abandoned {
+				if placement.Server == id {
+					marks = append(marks, store.Dirty{
+						Server: id, Backend: placement.Backend, Noun: change.Noun, Object: change.ID,
+						Name: change.Name, Account: change.Account, Version: r.operation.Number,
+					})
+				}
+			}
+		}
+	}
+	return tx.MarkDirty(ctx, marks)
+}

@@ -1,0 +1,313 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"orchestra/pkg/fault"
+	"orchestra/pkg/remote"
+	"orchestra/pkg/store"
+	"orchestra/pkg/wire"
+)
+
+// session is an operation's conversation with one server, over one link or,
+// where that breaks, several.
+type session struct {
+	c      *Coordinator
+	server Server
+	// check judges a HELLO, nil for none: whether this server follows this panel.
+	check func(context.Context, wire.Hello) error
+
+	// turn is taken by whoever uses what follows. It is no mutex, because it is
+	// held while the network is waited for.
+	turn   chan struct{}
+	link   *link
+	closed error // why there is no link
+	// sent says that something of the operation may have reached the server:
+	// from then on only its own proof tells what is there.
+	sent  bool
+	state wire.State // last reported
+	log   []store.Phase
+	// changed counts the resources that were not as declared; pivot says that
+	// there is an act without a way back; acted, what was reloaded.
+	changed int
+	pivot   bool
+	acted   map[string]bool // by step
+}
+
+func newSession(c *Coordinator, server Server) *session {
+	return &session{c: c, server: server, turn: make(chan struct{}, 1), acted: map[string]bool{}}
+}
+
+// lostError says that the connection to a server failed, or was refused.
+type lostError struct {
+	server Server
+	phase  string
+	sent   bool // something of the operation may be there
+	cause  error
+}
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("%s: %s: %s", e.server.Name, e.phase, e.cause)
+}
+
+func (e *lostError) Unwrap() error { return e.cause }
+
+// refusedError says that a server said FAILED or CONFLICT.
+type refusedError struct {
+	server  Server
+	word    wire.Word
+	state   wire.State
+	failure wire.Failure
+}
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("%s: %s: %s", e.server.Name, e.failure.Phase, e.failure.Message)
+}
+
+// endedError says that the operation has come to another end on a server than
+// the one asked for.
+type endedError struct {
+	server Server
+	phase  string
+	state  wire.State
+}
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("%s: %s: the operation has ended there: %s", e.server.Name, e.phase, e.state)
+}
+
+// open connects and reads the HELLO, where that has not been tried.
+func (s *session) open(ctx context.Context) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.link != nil || s.closed != nil {
+		return s.closed
+	}
+	s.closed = s.connect(ctx)
+	return s.closed
+}
+
+// reopen connects once more where the link is lost.
+func (s *session) reopen(ctx context.Context) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.link != nil {
+		return nil
+	}
+	s.closed = s.connect(ctx)
+	return s.closed
+}
+
+func (s *session) connect(ctx context.Context) error {
+	began := time.Now()
+	opened, err := dial(ctx, s.c.options.Connect, s.server)
+	if err != nil {
+		s.note(store.Phase{Phase: "connect", Outcome: "unreachable", Started: began, Message: err.Error()})
+		var told *fault.Error
+		if errors.As(err, &told) && told.Kind != fault.Unreachable {
+			return err // a changed host key, say: that is no server out of reach
+		}
+		return &lostError{server: s.server, phase: "connect", sent: s.sent, cause: err}
+	}
+	if s.check != nil {
+		if err := s.check(ctx, opened.hello); err != nil {
+			opened.close()
+			s.note(store.Phase{Phase: "connect", Outcome: "refused", Started: began, Message: err.Error()})
+			return err
+		}
+	}
+	s.link = opened
+	s.note(store.Phase{Phase: "connect", Outcome: "ok", Started: began})
+	return nil
+}
+
+// dial reaches a server and starts its runtime.
+func dial(ctx context.Context, connect func(context.Context, Server) (remote.Transport, error), server Server) (*link, error) {
+	transport, err := connect(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	return startLink(ctx, transport)
+}
+
+// note appends to the server's log; its turn is taken.
+func (s *session) note(phase store.Phase) {
+	phase.Server = s.server.ID
+	if phase.Duration == 0 {
+		phase.Duration = time.Since(phase.Started)
+	}
+	s.log = append(s.log, phase)
+}
+
+// close ends the conversation.
+func (s *session) close() {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.link != nil {
+		s.link.close()
+		s.link = nil
+	}
+}
+
+// question is a word, the answer that it wants, and what the log calls it.
+type question struct {
+	outgoing
+	want  wire.Word
+	phase string
+}
+
+// ask says words without waiting in between and returns the report that
+// answers the last one. The first refusal ends it.
+func (s *session) ask(ctx context.Context, patience time.Duration, questions ...question) (wire.Report, error) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.link == nil {
+		return wire.Report{}, &lostError{server: s.server, phase: questions[0].phase, sent: s.sent, cause: errors.New("there is no connection")}
+	}
+	if err := ctx.Err(); err != nil {
+		return wire.Report{}, err
+	}
+	began := time.Now()
+	words := make([]outgoing, len(questions))
+	for i, question := range questions {
+		words[i] = question.outgoing
+	}
+	s.sent = true
+	if err := s.link.send(ctx, words...); err != nil {
+		return wire.Report{}, s.lose(ctx, questions[0].phase, began, err)
+	}
+	var report wire.Report
+	for _, question := range questions {
+		s.c.report(Event{Kind: EventPhase, Server: s.server.Name, Phase: question.phase})
+		var err error
+		if report, err = s.answer(ctx, patience, question, began); err != nil {
+			return report, err
+		}
+		began = time.Now()
+	}
+	return report, nil
+}
+
+// answer reads up to the answer of a question. Answers to what was asked
+// before are skipped where the question is to undo: that is said at any time.
+func (s *session) answer(ctx context.Context, patience time.Duration, question question, began time.Time) (wire.Report, error) {
+	for {
+		frame, err := s.link.next(ctx, patience)
+		if err != nil {
+			return wire.Report{}, s.lose(ctx, question.phase, began, err)
+		}
+		var report wire.Report
+		if err := frame.Decode(&report); err != nil {
+			return wire.Report{}, s.lose(ctx, question.phase, began, err)
+		}
+		undoing := question.phase == "undo"
+		switch frame.Word {
+		case question.want:
+			s.state = report.State
+			s.noteReport(question.phase, "ok", began, report)
+			return report, nil
+		case wire.WordFailed, wire.WordConflict:
+			if report.Failure == nil {
+				report.Failure = &wire.Failure{Phase: question.phase, Message: "no reason was given"}
+			}
+			if undoing && report.Failure.Phase != "undo" {
+				continue
+			}
+			s.state = report.State
+			outcome := "failed"
+			if frame.Word == wire.WordConflict {
+				outcome = "conflict"
+			}
+			s.noteReport(question.phase, outcome, began, report)
+			return report, &refusedError{server: s.server, word: frame.Word, state: report.State, failure: *report.Failure}
+		case wire.WordKept, wire.WordUndone:
+			// The end that it came to before is its answer for ever.
+			s.state = report.State
+			s.noteReport(question.phase, string(report.State), began, report)
+			return report, &endedError{server: s.server, phase: question.phase, state: report.State}
+		}
+		if !undoing {
+			return wire.Report{}, s.lose(ctx, question.phase, began, fmt.Errorf("it answered %q instead of %s", frame.Word, question.want))
+		}
+	}
+}
+
+// lose drops the link after a failure of the transport, or of the context.
+func (s *session) lose(ctx context.Context, phase string, began time.Time, cause error) error {
+	if err := ctx.Err(); err != nil {
+		s.note(store.Phase{Phase: phase, Outcome: "interrupted", Started: began})
+		return err // the link may still be good for undoing
+	}
+	s.link.close()
+	s.link = nil
+	s.note(store.Phase{Phase: phase, Outcome: "lost", Started: began, Message: cause.Error()})
+	s.closed = &lostError{server: s.server, phase: phase, sent: s.sent, cause: cause}
+	return s.closed
+}
+
+// noteReport puts a report into the log: one entry a step, or one for all.
+func (s *session) noteReport(phase, outcome string, began time.Time, report wire.Report) {
+	duration := time.Since(began)
+	entry := func(backend string) store.Phase {
+		return store.Phase{Backend: backend, Phase: phase, Outcome: outcome, Started: began, Duration: duration}
+	}
+	failed := false
+	for _, one := range report.Steps {
+		e := entry(one.Name)
+		e.Changed, e.Output, e.Actions = one.Changed, limitOutput(one.Output), limitActions(one.Actions)
+		if report.Failure != nil && report.Failure.Step != one.Name {
+			e.Outcome = "ok"
+		} else if report.Failure != nil {
+			failed = true
+			e.Resource, e.Message = report.Failure.Resource, report.Failure.Message
+			e.Output += limitOutput(report.Failure.Output)
+		}
+		s.note(e)
+		if phase == "stage" {
+			s.changed += one.Changed
+			s.pivot = s.pivot || one.Pivot
+		}
+		if phase == "reload" && len(one.Actions) > 0 {
+			s.acted[one.Name] = true
+		}
+	}
+	if len(report.Steps) == 0 || report.Failure != nil && !failed {
+		e := entry("")
+		if report.Failure != nil {
+			e.Backend, e.Resource, e.Message, e.Output = report.Failure.Step, report.Failure.Resource, report.Failure.Message, limitOutput(report.Failure.Output)
+		}
+		s.note(e)
+	}
+}
+
+// What of a server's answer the log keeps, whatever it says.
+const (
+	maxOutput  = 32 << 10
+	maxActions = 200
+)
+
+func limitOutput(text string) string {
+	if len(text) > maxOutput {
+		return text[:maxOutput/2] + "\n[…]\n" + text[len(text)-maxOutput/2:]
+	}
+	return text
+}
+
+func limitActions(actions []string) []string {
+	if len(actions) > maxActions {
+		return append(actions[:maxActions:maxActions], "…")
+	}
+	return actions
+}
+
+// phases returns what the log says of this server since it was last asked.
+func (s *session) phases() []store.Phase {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	log := s.log
+	s.log = nil
+	return log
+}

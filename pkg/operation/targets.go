@@ -1,0 +1,173 @@
+package operation
+
+import (
+	"maps"
+	"reflect"
+
+	"orchestra/pkg/backend"
+	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
+	"orchestra/pkg/store"
+	"orchestra/pkg/wire"
+)
+
+// step is one backend on one server within an operation.
+type step struct {
+	server  int64
+	backend *backend.Backend
+	objects []backend.Object
+	// queue says that all routes that lead here leave a dirty mark where the
+	// server is out of reach. secret, that what is sent is stored nowhere, so
+	// that it cannot be left for later.
+	queue, secret bool
+	wave          int
+	wire          wire.Step
+}
+
+type stepKey struct {
+	server  int64
+	backend string
+}
+
+// target turns the objects of a plan into steps, placements and marks. An
+// object goes to where the routes now say; where it is and no route says so any
+// more it is deleted. What has not changed and is there already is left alone.
+func (c *Coordinator) target(p *plan, old, routed topology, all *subjects) error {
+	p.servers = maps.Clone(routed.servers)
+	for id := range old.servers {
+		if _, stays := routed.servers[id]; !stays {
+			p.forget = append(p.forget, id)
+		}
+	}
+	by := map[stepKey]*step{}
+	for _, s := range all.order {
+		names := map[string]bool{}
+		for name := range s.targets {
+			names[name] = true
+		}
+		for name := range s.placed {
+			names[name] = true
+		}
+		for _, name := range sortedKeys(names) {
+			told := c.options.Backends.Backend(name)
+			if told == nil {
+				return missingBackend(name)
+			}
+			if err := c.targetOne(p, s, told, routed, by); err != nil {
+				return err
+			}
+		}
+	}
+	both := append(append([]Route{}, routed.routes...), old.routes...)
+	for _, one := range p.steps {
+		one.queue = queued(both, one.server, one.backend.Name)
+	}
+	return waves(p.steps, both, p.servers)
+}
+
+// targetOne adds what becomes of one object by one backend.
+func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, routed topology, by map[stepKey]*step) error {
+	servers := maps.Clone(s.placed[told.Name])
+	if servers == nil {
+		servers = map[int64]bool{}
+	}
+	maps.Copy(servers, s.targets[told.Name])
+	for _, id := range sortedKeys(servers) {
+		objects := s.objects(told.Name, id)
+		placement := store.Placement{Noun: s.noun, Object: s.id, Backend: told.Name, Server: id}
+		wanted, is := s.targets[told.Name][id], s.placed[told.Name][id]
+		if wanted && !is {
+			p.place = append(p.place, placement)
+		}
+		if is && !wanted {
+			p.unplace = append(p.unplace, placement)
+		}
+		server, exists := routed.servers[id]
+		if len(objects) == 0 || !exists {
+			continue
+		}
+		p.hold(s.account, true)
+		p.owners[subjectKey{s.noun, s.id}] = s.account
+		if !server.Enabled {
+			if len(s.sent) > 0 {
+				return fault.New(fault.Conflict, "the server %s is disabled, and what %s %s is to be told is kept nowhere until it is back",
+					server.Name, s.noun, s.name).WithHint("orchestra server enable %s", server.Name)
+			}
+			p.marks = append(p.marks, mark(s.account, id, told.Name, objects[len(objects)-1]))
+			continue
+		}
+		key := stepKey{id, told.Name}
+		if by[key] == nil {
+			by[key] = &step{server: id, backend: told}
+			p.steps = append(p.steps, by[key])
+		}
+		by[key].objects = append(by[key].objects, objects...)
+		by[key].secret = by[key].secret || len(s.sent) > 0
+	}
+	return nil
+}
+
+// objects returns what a backend on a server is told about an object; nothing
+// where all is there as it should be.
+func (s *subject) objects(backendName string, server int64) []backend.Object {
+	object := backend.Object{Action: "save", Noun: s.noun, ID: s.id, Name: s.name}
+	is := s.placed[backendName][server]
+	if !s.targets[backendName][server] {
+		object.Action, object.Facts = "delete", s.factsBefore
+		return []backend.Object{object}
+	}
+	object.Facts = s.factsAfter
+	if is {
+		object.Before = s.factsBefore
+	}
+	var objects []backend.Object
+	save := !is || s.told && !reflect.DeepEqual(s.factsBefore, s.factsAfter)
+	for _, sent := range s.sent {
+		with := make(map[string]any, len(s.factsAfter)+len(sent.Values))
+		maps.Copy(with, s.factsAfter)
+		for name, value := range sent.Values {
+			with[name] = value
+		}
+		if sent.Action == "save" || sent.Action == "" {
+			object.Facts, save = with, true
+			continue
+		}
+		objects = append(objects, backend.Object{Action: sent.Action, Noun: s.noun, ID: s.id, Name: s.name, Facts: with, Before: object.Before})
+	}
+	if save {
+		objects = append([]backend.Object{object}, objects...)
+	}
+	return objects
+}
+
+// mark returns the dirty mark that stands for an object on a server: the facts
+// of one that goes, since its row will not tell them any more.
+func mark(account, server int64, backendName string, object backend.Object) store.Dirty {
+	dirty := store.Dirty{Server: server, Backend: backendName, Noun: object.Noun, Object: object.ID, Name: object.Name, Account: account}
+	if object.Action == "delete" {
+		dirty.Facts = map[string]any{}
+		for name, value := range object.Facts {
+			switch value.(type) {
+			case noun.Content, noun.Confidential: // a deletion needs neither, and a secret is stored nowhere
+			default:
+				dirty.Facts[name] = value
+			}
+		}
+	}
+	return dirty
+}
+
+// queued tells whether all routes that lead to a server by a backend leave
+// marks where it is out of reach.
+func queued(routes []Route, server int64, backendName string) bool {
+	found := false
+	for _, route := range routes {
+		if route.Server == server && route.Backend == backendName {
+			if !route.Queue {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}

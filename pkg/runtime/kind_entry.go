@@ -1,0 +1,391 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"orchestra/pkg/wire"
+)
+
+// entryKind brings about one key of a file that others write to as well:
+// `entry FILE KEY VALUE [lines|colon]` and `drop entry FILE KEY [lines|colon]`. Lines of other keys, and
+// lines that are no entries, stay byte for byte.
+type entryKind struct{}
+
+// The formats of files of entries.
+const (
+	formatLines = "lines" // KEY, blanks, VALUE: as Postfix's maps
+	formatColon = "colon" // KEY:VALUE: as passwd-files
+)
+
+// entryGrowth is how much a file may grow meanwhile, by others, and undo still need no space.
+const entryGrowth = 64 << 10
+
+func (entryKind) declare(s *step, d declaration) (*resource, error) {
+	least, most := 3, 4
+	if d.Verb == "drop-entry" {
+		least, most = 2, 3
+	}
+	if len(d.Arguments) < least || len(d.Arguments) > most {
+		return nil, errArguments
+	}
+	r := &resource{Kind: kindEntry, Name: d.Arguments[1], where: d.Arguments[0], Format: formatLines}
+	if len(d.Arguments) == most {
+		r.Format = d.Arguments[most-1]
+	}
+	if r.Format != formatLines && r.Format != formatColon {
+		return nil, fmt.Errorf("%q is neither lines nor colon", printable(r.Format))
+	}
+	if !validKey(r.Name, r.Format) {
+		return nil, fmt.Errorf("%q can't be the key of an entry", printable(r.Name))
+	}
+	if d.Verb == "drop-entry" {
+		return r, nil
+	}
+	value, secret, err := s.expand(d.Arguments[2])
+	if err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(value, "\n\r\x00") || strings.Trim(value, " \t") != value {
+		return nil, fmt.Errorf("the value of %q can't be one of an entry", printable(r.Name))
+	}
+	r.After, r.Secret = &state{Text: value}, secret
+	return r, nil
+}
+
+func validKey(key, format string) bool {
+	if key == "" || strings.ContainsAny(key, "\n\r\x00 \t") || key[0] == '#' {
+		return false
+	}
+	return format != formatColon || !strings.Contains(key, ":")
+}
+
+// entryKey returns the key of a line, "" for a line that is no entry.
+func entryKey(line, format string) (key, value string) {
+	if line == "" || line[0] == '#' || line[0] == ' ' || line[0] == '\t' {
+		return "", ""
+	}
+	if format == formatColon {
+		key, value, found := strings.Cut(line, ":")
+		if !found {
+			return "", ""
+		}
+		return key, value
+	}
+	at := strings.IndexAny(line, " \t")
+	if at < 0 {
+		return line, ""
+	}
+	return line[:at], strings.Trim(line[at:], " \t")
+}
+
+func entryLine(key, value, format string) string {
+	if format == formatColon {
+		return key + ":" + value
+	}
+	if value == "" {
+		return key
+	}
+	return key + " " + value
+}
+
+// byFile groups entries, in order of their files.
+func byFile(resources []*resource) [][]*resource {
+	var groups [][]*resource
+	index := map[string]int{}
+	for _, r := range resources {
+		at, ok := index[r.Place.Path]
+		if !ok {
+			at, index[r.Place.Path] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], r)
+	}
+	return groups
+}
+
+func (entryKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
+	for _, group := range byFile(resources) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		first := group[0]
+		data, _, err := first.disk(o.machine).Read(first.Place.Path, ownLimit)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := o.mustHaveParent(first); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fail(wire.CodeTaken, first.where, "it can't be read").because(err)
+		}
+		found, err := findEntries(data, group)
+		if err != nil {
+			return nil, fail(wire.CodeTaken, first.where, "it can't be understood").because(err)
+		}
+		for _, r := range group {
+			if value, ok := found[r.Name]; ok {
+				r.Before = &state{Text: value}
+			}
+		}
+	}
+	return nil, nil
+}
+
+// findEntries returns the values of the keys of group that are in data.
+func findEntries(data []byte, group []*resource) (map[string]string, error) {
+	wanted := make(map[string]bool, len(group))
+	for _, r := range group {
+		wanted[r.Name] = true
+		if r.Format != group[0].Format {
+			return nil, errors.New("it is declared in two formats")
+		}
+	}
+	found := map[string]string{}
+	for line := range bytes.Lines(data) {
+		key, value := entryKey(strings.TrimSuffix(string(line), "\n"), group[0].Format)
+		if !wanted[key] {
+			continue
+		}
+		if _, twice := found[key]; twice {
+			return nil, fmt.Errorf("%q is there twice", printable(key))
+		}
+		found[key] = value
+	}
+	return found, nil
+}
+
+// editEntries returns data with the pairs of group brought about, in the
+// direction of publishing or back, and a problem for each that is neither as
+// it was nor as it should become.
+func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
+	found, err := findEntries(data, group)
+	if err != nil {
+		return nil, []error{fail(wire.CodeChanged, group[0].where, "it can't be understood").because(err)}
+	}
+	edits := map[string]*resource{}
+	var failed []error
+	for _, r := range group {
+		from, to := r.Before, r.After
+		if back {
+			from, to = to, from
+		}
+		var live *state
+		if value, ok := found[r.Name]; ok {
+			live = &state{Text: value}
+		}
+		switch {
+		case live.is(to):
+		case live.is(from):
+			edits[r.Name] = r
+		default:
+			failed = append(failed, changed(r, "its entry in "+r.Place.Path+" is another"))
+		}
+	}
+	var out bytes.Buffer
+	out.Grow(len(data) + 64*len(edits))
+	write := func(r *resource) {
+		to := r.After
+		if back {
+			to = r.Before
+		}
+		if to != nil {
+			out.WriteString(entryLine(r.Name, to.Text, r.Format))
+			out.WriteByte('\n')
+		}
+		delete(edits, r.Name)
+	}
+	for line := range bytes.Lines(data) {
+		key, _ := entryKey(strings.TrimSuffix(string(line), "\n"), group[0].Format)
+		if r := edits[key]; r != nil {
+			write(r)
+			continue
+		}
+		out.Write(line)
+	}
+	if out.Len() > 0 && len(edits) > 0 && out.Bytes()[out.Len()-1] != '\n' {
+		out.WriteByte('\n')
+	}
+	for _, r := range group { // what is new comes last, in the order declared
+		if edits[r.Name] == r {
+			write(r)
+		}
+	}
+	return out.Bytes(), failed
+}
+
+// plan gives the resources of one file one temporary name; publish writes to it
+// and undo to its sibling.
+func (entryKind) plan(o *operation, resources []*resource) error {
+	for _, group := range byFile(resources) {
+		temp := o.tempName(group[0].Place.Near)
+		for _, r := range group {
+			r.Temp = temp
+		}
+	}
+	return nil
+}
+
+func (entryKind) stage(ctx context.Context, o *operation, resources []*resource) error {
+	for _, group := range byFile(resources) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		grown := int64(0)
+		for _, r := range group {
+			if r.After != nil {
+				grown += int64(len(r.Name) + len(r.After.Text) + 2)
+			}
+		}
+		if err := stageShared(o, group[0], grown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func undoName(temp string) string { return temp + ".undo" }
+
+// stageShared sets space aside beside a shared file, to write it anew twice.
+func stageShared(o *operation, r *resource, grown int64) error {
+	disk, name := r.disk(o.machine), r.Place.Path
+	attributes, size := Attributes{Mode: 0o644}, int64(0)
+	if r.Format == formatColon { // such files hold passwords
+		attributes.Mode = 0o600
+	}
+	if r.Place.Owner != nil {
+		attributes.Owner = *r.Place.Owner
+	}
+	info, err := disk.Stat(name)
+	exists := err == nil
+	if exists {
+		attributes, size = info.Attributes, info.Size
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fail(wire.CodeInternal, name, "it can't be looked at").because(err)
+	}
+	for _, temp := range []string{r.Temp, undoName(r.Temp)} {
+		o.touch(temp)
+		err := disk.Create(temp, nil, attributes)
+		if err == nil {
+			err = disk.Allocate(temp, size+grown+entryGrowth)
+		}
+		if err == nil && exists {
+			err = disk.CopyExtended(name, temp)
+		}
+		if err == nil {
+			err = o.machine.disk.Sync(temp)
+		}
+		if err != nil {
+			return fail(wire.CodeInternal, name, "no space can be set aside beside it").because(err)
+		}
+	}
+	return nil
+}
+
+func (entryKind) publish(ctx context.Context, o *operation, resources []*resource) error {
+	for _, group := range byFile(resources) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		first := group[0]
+		err := replaceShared(o, first, first.disk(o.machine), first.Temp, func(data []byte) ([]byte, error) {
+			edited, failed := editEntries(data, group, false)
+			return edited, errors.Join(failed...)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (entryKind) undo(_ context.Context, o *operation, resources []*resource) []error {
+	var failed []error
+	for _, group := range slices.Backward(byFile(resources)) {
+		first := group[0]
+		var conflicts []error
+		err := replaceShared(o, first, o.machine.disk, undoName(first.Temp), func(data []byte) (edited []byte, err error) {
+			edited, conflicts = editEntries(data, group, true)
+			return edited, nil
+		})
+		failed = append(failed, conflicts...)
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return failed
+}
+
+// replaceShared edits a file that others write to as well. temp has space set
+// aside: it gets the new content, and takes the file's place. When somebody else
+// wrote meanwhile, his file goes back and the edit is made anew.
+func replaceShared(o *operation, r *resource, disk Disk, temp string, edit func([]byte) ([]byte, error)) error {
+	name := r.Place.Path
+	for range 10 {
+		data, _, err := disk.Read(name, ownLimit)
+		missing := errors.Is(err, fs.ErrNotExist)
+		if err != nil && !missing {
+			return fail(wire.CodeInternal, name, "it can't be read").because(err)
+		}
+		edited, err := edit(data)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(edited, data) {
+			return nil
+		}
+		err = disk.Overwrite(temp, edited)
+		if err == nil {
+			err = o.machine.disk.Sync(temp)
+		}
+		if err != nil {
+			return fail(wire.CodeInternal, name, "it can't be written anew").because(err)
+		}
+		o.touch(name, temp)
+		if missing {
+			err = disk.Rename(temp, name)
+			if errors.Is(err, fs.ErrExist) {
+				continue
+			}
+			return err
+		}
+		if err := disk.Exchange(temp, name); err != nil {
+			return fail(wire.CodeInternal, name, "it can't be put in place").because(err)
+		}
+		old, _, err := disk.Read(temp, ownLimit)
+		if err == nil && bytes.Equal(old, data) {
+			return nil
+		}
+		if err := disk.Exchange(temp, name); err != nil {
+			return fail(wire.CodeInternal, name, "what somebody else wrote can't be put back from "+temp).because(err)
+		}
+	}
+	return fail(wire.CodeBusy, name, "others keep writing to it")
+}
+
+// sweep also removes a file that the operation made and whose last entry it took out.
+func (entryKind) sweep(o *operation, resources []*resource) error {
+	var failed error
+	for _, group := range byFile(resources) {
+		temp := group[0].Temp
+		failed = errors.Join(failed, sweepTemp(o, temp), sweepTemp(o, undoName(temp)))
+	}
+	return failed
+}
+
+func (entryKind) digest(_ *resource, s *state) string {
+	sum := sha256.Sum256([]byte(s.Text))
+	return digestOf(sum[:])
+}
+
+func (entryKind) show(r *resource, s *state) string {
+	return printable(entryLine(r.Name, s.Text, r.Format)) + " in " + path.Base(r.Place.Path)
+}

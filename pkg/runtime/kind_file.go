@@ -1,0 +1,325 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"orchestra/pkg/wire"
+)
+
+// fileKind brings about whole files: `file PATH OWNER GROUP MODE CONTENT [new]
+// [secret]` and `absent PATH`.
+type fileKind struct{}
+
+const (
+	fileLimit = 256 << 20 // the largest live file that is replaced, in bytes
+	showLimit = 64 << 10  // the largest that is shown in a difference
+)
+
+func (fileKind) declare(s *step, d declaration) (*resource, error) {
+	if d.Verb == "absent" {
+		if len(d.Arguments) != 1 {
+			return nil, errArguments
+		}
+		return &resource{Kind: kindFile, Name: d.Arguments[0], where: d.Arguments[0]}, nil
+	}
+	if len(d.Arguments) < 5 {
+		return nil, errArguments
+	}
+	mode, err := parseMode(d.Arguments[3])
+	if err != nil {
+		return nil, err
+	}
+	r := &resource{
+		Kind: kindFile, Name: d.Arguments[0], where: d.Arguments[0],
+		After: &state{Type: TypeFile}, owner: d.Arguments[1], group: d.Arguments[2],
+	}
+	r.After.Mode = mode
+	for _, word := range d.Arguments[5:] {
+		switch word {
+		case "new":
+			r.new = true
+		case "secret":
+			r.Secret = true
+		default:
+			return nil, fmt.Errorf("%q is neither new nor secret", printable(word))
+		}
+	}
+	content, secret, err := s.contentOf(d.Arguments[4])
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(content)
+	r.content, r.After.Hash, r.After.Size = content, hex.EncodeToString(sum[:]), int64(len(content))
+	r.Secret = r.Secret || secret
+	return r, nil
+}
+
+// parseMode reads the bits of chmod(1) in octal.
+func parseMode(text string) (uint32, error) {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || len(text) < 3 || len(text) > 4 || mode > 0o7777 {
+		return 0, fmt.Errorf("%q is not an octal mode such as 0640", printable(text))
+	}
+	return uint32(mode), nil
+}
+
+func (fileKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
+	for _, r := range resources {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := o.resolveOwner(r); err != nil {
+			return nil, err
+		}
+		info, err := r.disk(o.machine).Stat(r.Place.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := o.mustHaveParent(r); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err)
+		}
+		if info.Type != TypeFile && (info.Type != TypeLink || r.After != nil) {
+			return nil, fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
+		}
+		if r.Before, r.beforeText, err = readState(r.disk(o.machine), r.Place.Path); err != nil {
+			return nil, fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
+		}
+		if r.new && !r.Before.is(r.After) {
+			if _, ours, err := o.registry.find(r.key()); err != nil {
+				return nil, err
+			} else if !ours && !(r.Before.Hash == r.After.Hash) {
+				return nil, fail(wire.CodeTaken, r.Name, "there is a file already that is not ours")
+			}
+		}
+	}
+	return nil, nil
+}
+
+// readState describes a file or link, with the beginning of its text for people.
+func readState(disk Disk, name string) (*state, string, error) {
+	info, err := disk.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if info.Type != TypeFile {
+		return &state{Type: info.Type, Attributes: info.Attributes, Target: info.Target}, "", nil
+	}
+	data, info, err := disk.Read(name, fileLimit)
+	if err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(data)
+	found := &state{Type: TypeFile, Attributes: info.Attributes, Hash: hex.EncodeToString(sum[:]), Size: int64(len(data))}
+	return found, showContent(data), nil
+}
+
+func showContent(data []byte) string {
+	if len(data) > showLimit || !utf8.Valid(data) {
+		return fmt.Sprintf("%d bytes", len(data))
+	}
+	return printable(string(data))
+}
+
+func (fileKind) plan(o *operation, resources []*resource) error {
+	for _, r := range resources {
+		if r.After != nil {
+			r.Temp = o.tempName(r.Place.Near)
+			continue
+		}
+		trash, err := o.machine.trashFor(r.Place.Near)
+		if err != nil {
+			return err
+		}
+		r.Trash = o.trashName(trash, r.Place.Path)
+	}
+	return nil
+}
+
+func (fileKind) stage(ctx context.Context, o *operation, resources []*resource) error {
+	var unsynced []string
+	for i, r := range resources {
+		if r.After == nil {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		o.machine.progress("staging files", i, len(resources))
+		disk := r.disk(o.machine)
+		if err := disk.Create(r.Temp, r.content, r.After.Attributes); err != nil {
+			return fail(wire.CodeInternal, r.Name, "its new content can't be written").because(err)
+		}
+		if r.Before != nil {
+			if err := disk.CopyExtended(r.Place.Path, r.Temp); err != nil {
+				return fail(wire.CodeInternal, r.Name, "its attributes can't be copied").because(err)
+			}
+		}
+		unsynced = append(unsynced, r.Temp)
+		o.touch(r.Temp)
+	}
+	if len(unsynced) == 0 {
+		return nil
+	}
+	return o.machine.disk.Sync(unsynced...)
+}
+
+func (fileKind) publish(ctx context.Context, o *operation, resources []*resource) error {
+	for i, r := range resources {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		o.machine.progress("publishing files", i, len(resources))
+		if err := publishEntry(o, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publishEntry makes a file or link live, by one rename, or moves it away. What
+// comes out is compared with what staging saw, and put back if it is something else.
+func publishEntry(o *operation, r *resource) error {
+	disk, name := r.disk(o.machine), r.Place.Path
+	switch {
+	case r.After == nil:
+		o.touch(name, r.Trash)
+		if err := o.machine.disk.Rename(name, r.Trash); err != nil {
+			return changedBecause(r, err)
+		}
+		if found, _, err := readState(o.machine.disk, r.Trash); err != nil || !found.is(r.Before) {
+			return errors.Join(changed(r, "it is not what was to be removed"), err, o.machine.disk.Rename(r.Trash, name))
+		}
+	case r.Before == nil:
+		o.touch(name, r.Temp)
+		if err := disk.Rename(r.Temp, name); err != nil {
+			return changedBecause(r, err)
+		}
+	default:
+		o.touch(name, r.Temp)
+		if err := disk.Exchange(r.Temp, name); err != nil {
+			return changedBecause(r, err)
+		}
+		if found, _, err := readState(disk, r.Temp); err != nil || !found.is(r.Before) {
+			return errors.Join(changed(r, "its content or its owner is another"), err, disk.Exchange(r.Temp, name))
+		}
+	}
+	return nil
+}
+
+func changedBecause(r *resource, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return changed(r, "it has come into being")
+	case errors.Is(err, fs.ErrNotExist):
+		return changed(r, "it is gone, or the directory that holds it")
+	}
+	return fail(wire.CodeInternal, r.Name, "it can't be put in place").because(err)
+}
+
+func (fileKind) undo(_ context.Context, o *operation, resources []*resource) []error {
+	var failed []error
+	for i, r := range slices.Backward(resources) {
+		o.machine.progress("undoing files", len(resources)-1-i, len(resources))
+		if err := undoEntry(o, r); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return failed
+}
+
+// undoEntry puts a file or link back as it was.
+func undoEntry(o *operation, r *resource) error {
+	// As root from here on: undoing may not depend on what a user allows. The
+	// paths are opened without following links, and only entries are moved.
+	disk, name := o.machine.disk, r.Place.Path
+	live, _, err := readState(disk, name)
+	if err != nil {
+		return fail(wire.CodeInternal, r.Name, "it can't be looked at").because(err)
+	}
+	if live.is(r.Before) {
+		return nil
+	}
+	if !live.is(r.After) {
+		return changed(r, "it is neither as it was nor as it should have become")
+	}
+	switch {
+	case r.After == nil:
+		o.touch(name, r.Trash)
+		if err := disk.Rename(r.Trash, name); err != nil {
+			return changedBecause(r, err)
+		}
+	case r.Before == nil:
+		// First away, then looked at: it may change at any moment.
+		o.touch(name, r.Temp)
+		if err := disk.Rename(name, r.Temp); err != nil {
+			return changedBecause(r, err)
+		}
+		if found, _, err := readState(disk, r.Temp); err != nil || !found.is(r.After) {
+			return errors.Join(changed(r, "somebody is writing to it"), err, disk.Rename(r.Temp, name))
+		}
+	default:
+		old, _, err := readState(disk, r.Temp)
+		if err != nil || old == nil || old.is(r.After) {
+			return errors.Join(changed(r, "its old content is gone from "+r.Temp), err)
+		}
+		o.touch(name, r.Temp)
+		if err := disk.Exchange(r.Temp, name); err != nil {
+			return changedBecause(r, err)
+		}
+		if found, _, err := readState(disk, r.Temp); err != nil || !found.is(r.After) {
+			return errors.Join(changed(r, "somebody is writing to it"), err, disk.Exchange(r.Temp, name))
+		}
+	}
+	return nil
+}
+
+func (fileKind) sweep(o *operation, resources []*resource) error {
+	var failed error
+	for _, r := range resources {
+		failed = errors.Join(failed, sweepTemp(o, r.Temp))
+	}
+	return failed
+}
+
+// sweepTemp removes something temporary of ours, if it is there.
+func sweepTemp(o *operation, name string) error {
+	if name == "" {
+		return nil
+	}
+	err := o.machine.disk.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		// It may have been removed just before a power cut that forgets it.
+		o.touch(name)
+		return nil
+	}
+	o.touch(name)
+	return err
+}
+
+func (fileKind) digest(_ *resource, s *state) string { return digestOf(s.Mode, s.Owner, s.Hash) }
+
+func (fileKind) show(r *resource, s *state) string {
+	text := fmt.Sprintf("owner %d:%d mode %04o\n", s.UID, s.GID, s.Mode)
+	if r.After != nil && s.Hash == r.After.Hash && r.content != nil {
+		return text + showContent(r.content)
+	}
+	return text + r.beforeText
+}
+
+// directoryOf is the canonical directory that holds a resource.
+func directoryOf(r *resource) string { return path.Dir(r.Place.Path) }

@@ -1,0 +1,105 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"orchestra/pkg/wire"
+)
+
+// linkKind brings about symbolic links: `link PATH TARGET`.
+type linkKind struct{}
+
+func (linkKind) declare(_ *step, d declaration) (*resource, error) {
+	if len(d.Arguments) != 2 {
+		return nil, errArguments
+	}
+	target := d.Arguments[1]
+	if target == "" || len(target) > 4000 || strings.ContainsAny(target, "\n") {
+		return nil, fmt.Errorf("%q can't be the target of a link", printable(target))
+	}
+	return &resource{
+		Kind: kindLink, Name: d.Arguments[0], where: d.Arguments[0],
+		After: &state{Type: TypeLink, Target: target, Attributes: Attributes{Mode: 0o777}},
+	}, nil
+}
+
+func (linkKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
+	for _, r := range resources {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r.Place.Owner != nil { // a link in a user's tree is the user's
+			r.After.Owner = *r.Place.Owner
+		}
+		info, err := r.disk(o.machine).Stat(r.Place.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := o.mustHaveParent(r); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err)
+		}
+		if info.Type != TypeLink {
+			return nil, fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
+		}
+		r.Before = &state{Type: TypeLink, Target: info.Target, Attributes: info.Attributes}
+	}
+	return nil, nil
+}
+
+func (linkKind) plan(o *operation, resources []*resource) error {
+	for _, r := range resources {
+		r.Temp = o.tempName(r.Place.Near)
+	}
+	return nil
+}
+
+func (linkKind) stage(ctx context.Context, o *operation, resources []*resource) error {
+	for _, r := range resources {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.disk(o.machine).MakeLink(r.Temp, r.After.Target, r.After.Owner); err != nil {
+			return fail(wire.CodeInternal, r.Name, "it can't be made").because(err)
+		}
+		o.touch(r.Temp)
+	}
+	return nil
+}
+
+func (linkKind) publish(ctx context.Context, o *operation, resources []*resource) error {
+	for _, r := range resources {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := publishEntry(o, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (linkKind) undo(_ context.Context, o *operation, resources []*resource) []error {
+	var failed []error
+	for _, r := range slices.Backward(resources) {
+		if err := undoEntry(o, r); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return failed
+}
+
+func (linkKind) sweep(o *operation, resources []*resource) error {
+	return fileKind{}.sweep(o, resources)
+}
+
+func (linkKind) digest(_ *resource, s *state) string { return digestOf(s.Target) }
+
+func (linkKind) show(_ *resource, s *state) string { return "link to " + s.Target }

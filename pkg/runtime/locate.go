@@ -1,0 +1,82 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"orchestra/pkg/wire"
+)
+
+var errArguments = errors.New("too few arguments, or too many")
+
+// locate finds where a declared path really is.
+func (o *operation) locate(r *resource) error {
+	if r.where == "" {
+		return nil
+	}
+	found, err := o.resolver.resolve(r.where)
+	if err != nil {
+		return err
+	}
+	own := o.machine.dir
+	if found.Path == own || strings.HasPrefix(found.Path, own+"/") {
+		return fail(wire.CodeDeclared, r.Name, "the runtime's own directory is not for backends")
+	}
+	r.Place = found
+	return nil
+}
+
+// mustHaveParent refuses a resource whose directory is neither there nor
+// declared by this operation. One that is to be removed needs none.
+func (o *operation) mustHaveParent(r *resource) error {
+	if r.After == nil {
+		return nil
+	}
+	for name := directoryOf(r); name != r.Place.Near; name = path.Dir(name) {
+		above := o.indexed[kindDirectory+"\x00"+name]
+		if above == nil || above.After == nil {
+			return fail(wire.CodeMissing, r.Name, "its directory %s does not exist, and is not declared", name)
+		}
+	}
+	return nil
+}
+
+// resolveOwner turns the declared owner and group into numbers.
+func (o *operation) resolveOwner(r *resource) (err error) {
+	if r.After == nil || (r.owner == "" && r.group == "") {
+		return nil
+	}
+	if o.accounts == nil {
+		if o.accounts, err = readAccountNames(o.machine.disk); err != nil {
+			return err
+		}
+	}
+	if r.After.UID, err = o.number(r.owner, kindUser, o.accounts.users); err != nil {
+		return fail(wire.CodeMissing, r.Name, "its owner").because(err)
+	}
+	if r.After.GID, err = o.number(r.group, kindGroup, o.accounts.groups); err != nil {
+		return fail(wire.CodeMissing, r.Name, "its group").because(err)
+	}
+	return nil
+}
+
+// number reads a number, or finds that of a name: declared by this operation,
+// or known here.
+func (o *operation) number(text, kind string, known map[string]uint32) (uint32, error) {
+	if number, err := strconv.ParseUint(text, 10, 32); err == nil && number < 1<<32-1 {
+		return uint32(number), nil
+	}
+	if r := o.indexed[kind+"\x00"+text]; r != nil && r.After != nil {
+		if kind == kindGroup {
+			return r.After.GID, nil
+		}
+		return r.After.UID, nil
+	}
+	if number, ok := known[text]; ok {
+		return number, nil
+	}
+	return 0, fmt.Errorf("there is no %s %q", kind, printable(text))
+}

@@ -1,0 +1,87 @@
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+
+	"orchestra/pkg/wire"
+)
+
+// panelLine is one line of the log that says whom this server follows.
+type panelLine struct {
+	PanelID  string `json:"panel"`
+	Sequence int64  `json:"sequence"`
+}
+
+// panel returns the panel that the server follows; zero where there is none yet.
+func (r *records) panel() (panelLine, bool, error) {
+	data, _, err := r.disk.Read(r.path(filePanel), ownLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return panelLine{}, false, nil
+	}
+	if err != nil {
+		return panelLine{}, false, err
+	}
+	var last panelLine
+	torn, err := decodeLines(data, func(content []byte) error { return json.Unmarshal(content, &last) })
+	return last, torn || len(data) > logLimit, err
+}
+
+// checkPanel refuses a panel that is not ours, and a state of it that is older
+// than what we have seen: a restored backup of its database.
+func (r *records) checkPanel(id string, sequence int64) error {
+	if id == "" || len(id) > 100 || printable(id) != id {
+		return fail(wire.CodePanel, "", "a panel without a name")
+	}
+	last, _, err := r.panel()
+	if err != nil {
+		return err
+	}
+	if last.PanelID != "" && last.PanelID != id {
+		return fail(wire.CodePanel, "", "this server follows the panel %s, not %s", last.PanelID, id)
+	}
+	if sequence <= last.Sequence {
+		return fail(wire.CodePanel, "", "the panel's number %d is not above %d, which this server has seen: its database is older than this server", sequence, last.Sequence)
+	}
+	return nil
+}
+
+// setPanel records whom the server follows. It is durable only once the names
+// it returns are synced.
+func (r *records) setPanel(line panelLine) (unsynced []string, err error) {
+	content, err := encodeLine(line)
+	if err != nil {
+		return nil, err
+	}
+	name := r.path(filePanel)
+	_, anew, err := r.panel()
+	if err != nil {
+		return nil, err
+	}
+	if !anew {
+		err = r.disk.Append(name, content)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := r.disk.Create(name, content, rootFile); err != nil {
+				return nil, err
+			}
+			return []string{name, r.dir}, nil
+		}
+		return []string{name}, err
+	}
+	// The log is long, or its last line is torn: write it anew.
+	fresh := name + ".new"
+	if err := r.disk.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := r.disk.Create(fresh, content, rootFile); err != nil {
+		return nil, err
+	}
+	if err := r.disk.Sync(fresh); err != nil {
+		return nil, err
+	}
+	if err := r.disk.Exchange(fresh, name); err != nil {
+		return nil, err
+	}
+	return []string{r.dir}, r.disk.Remove(fresh)
+}
