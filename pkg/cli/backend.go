@@ -147,7 +147,7 @@ func (a *app) setup(ctx context.Context, name, server string, pairs []string) er
 		return err
 	}
 	if a.flags.dryRun {
-		preview, err := coordinator.SetupPreview(ctx, b.Name, server, variables, request)
+		preview, err := coordinator.SetupPreview(ctx, b.Name, server, variables)
 		done()
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -110,6 +111,10 @@ func (a *app) verbCommand(n *noun.Noun, verb, short, long, example string) *cobr
 	command := &cobra.Command{
 		Use: verb, Short: short, Long: long, Example: example, Args: cobra.ArbitraryArgs,
 		Annotations: map[string]string{nounKey: n.Name},
+		// Replaced when the verb is completed; without it, help would not list it.
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("the command %q was not completed", cmd.CommandPath())
+		},
 	}
 	command.Flags().SortFlags = false
 	return command
@@ -118,9 +123,10 @@ func (a *app) verbCommand(n *noun.Noun, verb, short, long, example string) *cobr
 // addFlags completes the command of a noun's verb.
 func (a *app) addFlags(command *cobra.Command) {
 	n := a.registry.Noun(command.Annotations[nounKey])
-	if n == nil || command.RunE != nil {
+	if n == nil {
 		return
 	}
+	delete(command.Annotations, nounKey) // once
 	switch verb := command.Name(); verb {
 	case "list":
 		a.listVerb(command, n)

@@ -71,10 +71,10 @@ func (a *app) recover(ctx context.Context) error {
 		done()
 		return err
 	}
-	recovered, err := coordinator.Recover(ctx)
+	recovered, left := coordinator.Recover(ctx)
 	done()
-	if err != nil {
-		return err
+	if left != nil && len(recovered) == 0 {
+		return left
 	}
 	table := output.Table{Key: "number", Columns: []output.Column{
 		{Name: "number", Kind: output.Number, Listed: true}, {Name: "state", Listed: true, Fixed: true}, {Name: "result", Listed: true, Fixed: true},
@@ -116,5 +116,5 @@ func (a *app) recover(ctx context.Context) error {
 		}
 		return e
 	}
-	return nil
+	return left
 }

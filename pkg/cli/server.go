@@ -40,7 +40,7 @@ func (a *app) serverCommands() []*cobra.Command {
 		Args:    exactly(1, "NAME"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.serverAdopt(cmd.Context(), args[0]) },
 	}
-	adopt.Flags().AddFlagSet(a.operationFlags())
+	adopt.Flags().AddFlagSet(without(a.operationFlags(), "dry-run", "exit-code"))
 	if n := a.registry.Noun("server"); n != nil {
 		check.ValidArgsFunction = a.completeNames(n, 0)
 		adopt.ValidArgsFunction = a.completeNames(n, 1)
@@ -237,13 +237,18 @@ func (a *app) serverAdopt(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := coordinator.Adopt(ctx, name); err != nil {
+	request, err := a.request(quoteWords([]string{"server", "adopt", name}), nil)
+	if err != nil {
 		return err
 	}
+	outcome, err := coordinator.Adopt(ctx, name, request)
 	done()
-	a.log.Info("adopted", "server", name, "actor", a.actor())
+	if err != nil {
+		return err
+	}
+	a.log.Info("adopted", "server", name, "actor", request.Actor, "operation", outcome.Number)
 	a.tell(message.New("Server %s follows this panel now.", name))
-	return nil
+	return a.showOutcome(context.WithoutCancel(ctx), outcome, nil)
 }
 
 // fetchHostKey fills the host key of a new server: it asks the server for it

@@ -23,7 +23,7 @@ func (r *run) begin(ctx context.Context) error {
 		return err
 	}
 	return r.c.update(ctx, r.store, "begin", func(tx *store.Tx) error {
-		p, err := r.job.plan(ctx, tx)
+		p, err := r.job.plan(ctx, tx, r.set)
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func encode(p *plan) error {
 			}
 		}
 		if found == nil {
-			records, contents, err := backend.EncodeObjects(s.objects)
+			records, contents, err := encodeObjects(s.objects)
 			if err != nil {
 				return fault.New(fault.Invalid, "what the backend %s is to be told can't be written down", s.backend.Name).Because(err)
 			}

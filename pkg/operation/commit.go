@@ -218,9 +218,13 @@ func (r *run) record(ctx context.Context, name string, end func(*store.Tx) error
 		if err := tx.SetOutcomes(ctx, r.operation.Number, outcomes); err != nil {
 			return err
 		}
+		if err := r.writeAbandoned(ctx, tx); err != nil {
+			return err
+		}
 		return end(tx)
 	})
 	if err == nil {
+		r.abandoned = nil
 		return nil
 	}
 	return fmt.Errorf("writing the end of operation %d: %w", r.operation.Number, err)

@@ -3,10 +3,12 @@ package operation
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
 	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
@@ -154,8 +156,7 @@ func (r *run) end(ctx context.Context) error {
 	var ids []int64
 	for _, server := range r.operation.Servers {
 		id := server.Server
-		if r.outcomes[id] != store.OutcomeOpen {
-			r.session(id) // for the log
+		if r.outcomes[id] != store.OutcomeOpen || r.operation.State == store.Committed && len(r.stepsOn(id)) == 0 {
 			continue
 		}
 		now, exists := r.plan.servers[id]
@@ -210,20 +211,29 @@ func (r *run) writeAbandoned(ctx context.Context, tx *store.Tx) error {
 		return err
 	}
 	var marks []store.Dirty
-	for _, change := range changes {
+	for _, change := range noun.Net(changes) {
 		placed, err := tx.Placements(ctx, change.Noun, []int64{change.ID})
 		if err != nil {
 			return err
 		}
-		for _, placement := range placed {
-			for _, id := range r.abandoned {
-				if placement.Server == id {
-					marks = append(marks, store.Dirty{
-						Server: id, Backend: placement.Backend, Noun: change.Noun, Object: change.ID,
-						Name: change.Name, Account: change.Account, Version: r.operation.Number,
-					})
-				}
+		var known map[string]any
+		if row := rowOf(change, change.Before); row != nil {
+			before, err := facts(ctx, tx, change.Noun, []noun.Row{*row})
+			if err != nil {
+				return err
 			}
+			known = plainFacts(before[0])
+		}
+		for _, one := range r.operation.Steps {
+			is := slices.ContainsFunc(placed, func(p store.Placement) bool { return p.Server == one.Server && p.Backend == one.Backend })
+			told := r.c.options.Backends.Backend(one.Backend)
+			if !slices.Contains(r.abandoned, one.Server) || told == nil || told.Noun != change.Noun || !is && known == nil {
+				continue
+			}
+			marks = append(marks, store.Dirty{
+				Server: one.Server, Backend: one.Backend, Noun: change.Noun, Object: change.ID,
+				Name: change.Name, Account: change.Account, Version: r.operation.Number, Facts: known,
+			})
 		}
 	}
 	return tx.MarkDirty(ctx, marks)

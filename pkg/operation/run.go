@@ -19,15 +19,13 @@ type job struct {
 	request Request
 	// plan computes what is to be done, on the state that the transaction sees.
 	// It may be called several times.
-	plan func(context.Context, *store.Tx) (*plan, error)
+	plan func(context.Context, *store.Tx, *lockSet) (*plan, error)
 	// wants are locks to begin with.
 	wants []lockWant
 	// converged are servers whose dirty marks were looked after already,
 	// unreached those that were found out of reach: they are not tried again.
 	converged map[int64]bool
 	unreached map[int64]error
-	// sessions that are open already, by server.
-	sessions map[int64]*session
 }
 
 // again says that an operation has to begin once more, nothing having been
@@ -52,7 +50,7 @@ const attempts = 12
 func (c *Coordinator) Run(ctx context.Context, request Request) (*Outcome, error) {
 	return c.do(ctx, &job{
 		kind: "change", request: request,
-		plan: func(ctx context.Context, tx *store.Tx) (*plan, error) { return c.plan(ctx, tx, request.Mutate) },
+		plan: func(ctx context.Context, tx *store.Tx, _ *lockSet) (*plan, error) { return c.plan(ctx, tx, request.Mutate) },
 	})
 }
 
@@ -144,6 +142,8 @@ type run struct {
 	sessions map[int64]*session
 	// dropped are servers out of reach whose routes leave a mark.
 	dropped map[int64]bool
+	// abandoned are servers out of service that were taken out of it.
+	abandoned []int64
 	// outcomes of servers whose part has ended.
 	outcomes map[int64]store.ServerOutcome
 	phases   []store.Phase // of the panel
@@ -167,9 +167,6 @@ func (c *Coordinator) attempt(ctx context.Context, j *job) (*Outcome, error) {
 		return nil, err
 	}
 	r := c.newRun(j)
-	for id, opened := range j.sessions {
-		r.sessions[id] = opened
-	}
 	r.operation = store.Operation{
 		ID: store.NewOperationID(), Kind: j.kind, Actor: j.request.Actor, Command: j.request.Command, Reason: j.request.Reason,
 	}

@@ -140,21 +140,34 @@ func (s *subject) objects(backendName string, server int64) []backend.Object {
 	return objects
 }
 
-// mark returns the dirty mark that stands for an object on a server: the facts
-// of one that goes, since its row will not tell them any more.
+// mark returns the dirty mark that stands for an object on a server: with the
+// facts that the server knows of it, nil where it has heard of none.
 func mark(account, server int64, backendName string, object backend.Object) store.Dirty {
-	dirty := store.Dirty{Server: server, Backend: backendName, Noun: object.Noun, Object: object.ID, Name: object.Name, Account: account}
+	known := object.Before
 	if object.Action == "delete" {
-		dirty.Facts = map[string]any{}
-		for name, value := range object.Facts {
-			switch value.(type) {
-			case noun.Content, noun.Confidential: // a deletion needs neither, and a secret is stored nowhere
-			default:
-				dirty.Facts[name] = value
-			}
+		known = object.Facts
+	}
+	return store.Dirty{
+		Server: server, Backend: backendName, Noun: object.Noun, Object: object.ID, Name: object.Name,
+		Account: account, Facts: plainFacts(known),
+	}
+}
+
+// plainFacts returns facts without secrets, which are stored nowhere, and
+// without rendered texts: a backend needs neither of what was.
+func plainFacts(facts map[string]any) map[string]any {
+	if facts == nil {
+		return nil
+	}
+	plain := map[string]any{}
+	for name, value := range facts {
+		switch value.(type) {
+		case noun.Content, noun.Confidential:
+		default:
+			plain[name] = value
 		}
 	}
-	return dirty
+	return plain
 }
 
 // queued tells whether all routes that lead to a server by a backend leave

@@ -154,8 +154,8 @@ func (l *login) connect(ctx context.Context) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", l.target.where())
 }
 
-// config returns what we offer. Key exchange: the post-quantum one costs 0.2 ms
-// more and keeps what is recorded today secret. Ciphers: those with the least
+// config returns what we offer. Key exchange: the post-quantum one costs half a
+// millisecond more and keeps what is recorded today secret. Ciphers: those with the least
 // work per byte, all of them authenticated.
 func (l *login) config(keys *hostKeys) *ssh.ClientConfig {
 	config := &ssh.ClientConfig{

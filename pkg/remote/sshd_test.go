@@ -50,8 +50,8 @@ func startOpenSSH(t testing.TB, lines ...string) *opensshd {
 	port := listener.Addr().(*net.TCPAddr).Port
 	listener.Close()
 	config := []string{
-		"ListenAddress 127.0.0.1", fmt.Sprint("Port ", port), "PidFile none", "UsePAM no", "StrictModes no",
-		"PermitRootLogin prohibit-password", "AuthorizedKeysFile " + authorized, "LogLevel DEBUG1", "SetEnv HOME=" + d.home,
+		"ListenAddress 127.0.0.1", fmt.Sprint("Port ", port), "PidFile none", "UsePAM no", "StrictModes no", "Subsystem sftp internal-sftp",
+		"PermitRootLogin prohibit-password", "AuthorizedKeysFile " + authorized, "LogLevel VERBOSE", "SetEnv HOME=" + d.home,
 	}
 	var hostKeys []string
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
@@ -78,10 +78,9 @@ func startOpenSSH(t testing.TB, lines ...string) *opensshd {
 		}
 	})
 	d.target = Target{
-		Name: "h11", Address: "127.0.0.1", Port: port, Login: login.Username, HostKeys: hostKeys[:1],
+		Name: "h11", Address: "127.0.0.1", Port: port, Login: login.Username, HostKeys: hostKeys,
 		Identity: &Identity{File: identity}, ConnectTimeout: 20 * time.Second,
 	}
-	d.target.HostKeys = hostKeys
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", d.target.where())
 		if err == nil {
@@ -138,8 +137,8 @@ func TestOpenSSH(t *testing.T) {
 		}
 	})
 	t.Run("exit status and errors", func(t *testing.T) {
-		_, err := run(t, connect(t, d.target), "", "/bin/sh", "-c", "echo 'what''s wrong' >&2; exit 7")
-		if err == nil || err.Error() != "exit status 7: whats wrong" {
+		_, err := run(t, connect(t, d.target), "", "/bin/sh", "-c", "echo 'what is wrong' >&2; exit 7")
+		if err == nil || err.Error() != "exit status 7: what is wrong" {
 			t.Error(err)
 		}
 		_, err = run(t, connect(t, d.target), "", "/bin/sh", "-c", "kill -TERM $$")
@@ -187,7 +186,7 @@ func TestOpenSSH(t *testing.T) {
 // TestOpenSSHChangedKey is the case srv-095: sshd's own log shows that nobody
 // tried to log in.
 func TestOpenSSHChangedKey(t *testing.T) {
-	d := startOpenSSH(t)
+	d := startOpenSSH(t, "LogLevel DEBUG1")
 	_, other := testKey(t)
 	target := d.target
 	target.HostKeys = []string{line(other)}

@@ -9,8 +9,10 @@ import (
 
 // Transport reaches one server. It is safe for concurrent use.
 type Transport interface {
-	// Start begins the runtime there. A fault of kind Unreachable means that
-	// nothing was started and nothing of the caller was sent.
+	// Start begins a process there; ctx bounds the starting, not the process. A
+	// fault of kind Unreachable means that nothing was started and nothing of
+	// the caller was sent. What Launcher.Bind returns takes an empty Command for
+	// the runtime.
 	Start(ctx context.Context, command Command) (Process, error)
 	// Close ends the connection; running processes lose their streams.
 	Close() error
@@ -26,11 +28,17 @@ type Command struct {
 // Process is a started process. Its streams end when it, or its connection, does.
 type Process interface {
 	Input() io.WriteCloser
+	// Output is to be read to its end, or the process killed; a process whose
+	// output nobody reads stands still.
 	Output() io.Reader
-	// Errors is the process's standard error.
+	// Errors is the process's standard error. Nobody has to read it: the last
+	// 64 KiB are kept.
 	Errors() io.Reader
-	// Wait returns when the process has ended; the error tells its exit status.
+	// Wait returns when the process has ended, or its connection is lost. The
+	// error is an *ExitError where the process said how it ended, else a fault
+	// that says why that is not known.
 	Wait() error
-	// Kill drops the process: the connection's channel is closed.
+	// Kill drops the process: the connection's channel is closed, and whoever
+	// waits at its streams is freed. The process sees the end of its input.
 	Kill() error
 }

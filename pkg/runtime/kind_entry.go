@@ -132,16 +132,18 @@ func (entryKind) observe(ctx context.Context, o *operation, resources []*resourc
 			return nil, fail(wire.CodeTaken, first.where, "it can't be understood").because(err)
 		}
 		for _, r := range group {
-			if value, ok := found[r.Name]; ok {
-				r.Before = &state{Text: value}
+			if entry, ok := found[r.Name]; ok {
+				r.Before, r.Line = &state{Text: entry.value}, entry.line
 			}
 		}
 	}
 	return nil, nil
 }
 
-// findEntries returns the values of the keys of group that are in data.
-func findEntries(data []byte, group []*resource) (map[string]string, error) {
+type foundEntry struct{ value, line string }
+
+// findEntries returns the entries of the keys of group that are in data.
+func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) {
 	wanted := make(map[string]bool, len(group))
 	for _, r := range group {
 		wanted[r.Name] = true
@@ -149,16 +151,22 @@ func findEntries(data []byte, group []*resource) (map[string]string, error) {
 			return nil, errors.New("it is declared in two formats")
 		}
 	}
-	found := map[string]string{}
-	for line := range bytes.Lines(data) {
-		key, value := entryKey(strings.TrimSuffix(string(line), "\n"), group[0].Format)
+	found := map[string]foundEntry{}
+	last := ""
+	for raw := range bytes.Lines(data) {
+		line := strings.TrimSuffix(string(raw), "\n")
+		if last != "" && line != "" && (line[0] == ' ' || line[0] == '\t') {
+			return nil, fmt.Errorf("the entry of %q goes on in the next line", printable(last))
+		}
+		key, value := entryKey(line, group[0].Format)
+		last = ""
 		if !wanted[key] {
 			continue
 		}
 		if _, twice := found[key]; twice {
 			return nil, fmt.Errorf("%q is there twice", printable(key))
 		}
-		found[key] = value
+		found[key], last = foundEntry{value: value, line: line}, key
 	}
 	return found, nil
 }
@@ -179,8 +187,8 @@ func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
 			from, to = to, from
 		}
 		var live *state
-		if value, ok := found[r.Name]; ok {
-			live = &state{Text: value}
+		if entry, ok := found[r.Name]; ok {
+			live = &state{Text: entry.value}
 		}
 		switch {
 		case live.is(to):
@@ -193,13 +201,11 @@ func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
 	var out bytes.Buffer
 	out.Grow(len(data) + 64*len(edits))
 	write := func(r *resource) {
-		to := r.After
-		if back {
-			to = r.Before
-		}
-		if to != nil {
-			out.WriteString(entryLine(r.Name, to.Text, r.Format))
-			out.WriteByte('\n')
+		switch {
+		case back && r.Before != nil:
+			out.WriteString(r.Line + "\n")
+		case !back && r.After != nil:
+			out.WriteString(entryLine(r.Name, r.After.Text, r.Format) + "\n")
 		}
 		delete(edits, r.Name)
 	}
@@ -227,8 +233,9 @@ func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
 func (entryKind) plan(o *operation, resources []*resource) error {
 	for _, group := range byFile(resources) {
 		temp := o.tempName(group[0].Place.Near)
+		_, err := group[0].disk(o.machine).Stat(group[0].Place.Path)
 		for _, r := range group {
-			r.Temp = temp
+			r.Temp, r.Made = temp, errors.Is(err, fs.ErrNotExist)
 		}
 	}
 	return nil
@@ -316,12 +323,36 @@ func (entryKind) undo(_ context.Context, o *operation, resources []*resource) []
 			edited, conflicts = editEntries(data, group, true)
 			return edited, nil
 		})
+		if err == nil && first.Made {
+			err = removeMade(o, first)
+		}
 		failed = append(failed, conflicts...)
 		if err != nil {
 			failed = append(failed, err)
 		}
 	}
 	return failed
+}
+
+// removeMade removes a file that this operation made, where nobody else has
+// written to it.
+func removeMade(o *operation, r *resource) error {
+	disk, name := o.machine.disk, r.Place.Path
+	info, err := disk.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && info.Size > 0) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.touch(name, r.Temp)
+	if err := disk.Rename(name, r.Temp); err != nil {
+		return err
+	}
+	if info, err := disk.Stat(r.Temp); err != nil || info.Size > 0 {
+		return errors.Join(err, disk.Rename(r.Temp, name))
+	}
+	return nil
 }
 
 // replaceShared edits a file that others write to as well. temp has space set
@@ -371,7 +402,6 @@ func replaceShared(o *operation, r *resource, disk Disk, temp string, edit func(
 	return fail(wire.CodeBusy, name, "others keep writing to it")
 }
 
-// sweep also removes a file that the operation made and whose last entry it took out.
 func (entryKind) sweep(o *operation, resources []*resource) error {
 	var failed error
 	for _, group := range byFile(resources) {

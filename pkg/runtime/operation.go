@@ -30,7 +30,6 @@ type operation struct {
 	state    wire.State
 	history  history
 	steps    []*step
-	content  map[string]wire.ContentItem // by reference, of all steps
 	resolver *resolver
 	accounts *accountNames
 	registry *registry
@@ -49,15 +48,14 @@ type step struct {
 	Checks    []string      `json:"checks,omitempty"`
 	Units     []string      `json:"units,omitempty"`
 	Resources []*resource   `json:"resources,omitempty"`
-	// Contents of acts, by reference; those of files are staged as files.
-	Contents map[string][]byte `json:"contents,omitempty"`
 
-	scopes  []scope
-	output  capped
-	objects []ObjectRecord
-	secrets []string
-	actions []string
-	differs []wire.Difference
+	contents map[string]wire.ContentItem // by reference
+	scopes   []scope
+	output   capped
+	objects  []ObjectRecord
+	secrets  []string
+	actions  []string
+	differs  []wire.Difference
 }
 
 // scope is what a backend says is its own.
@@ -72,7 +70,7 @@ type plan struct {
 func newOperation(m *machine, id string) *operation {
 	return &operation{
 		machine: m, id: id, resolver: newResolver(m.disk), registry: newRegistry(m.records),
-		content: map[string]wire.ContentItem{}, dirty: map[string]bool{}, allKinds: kinds(),
+		dirty: map[string]bool{}, allKinds: kinds(),
 		indexed: map[string]*resource{},
 	}
 }

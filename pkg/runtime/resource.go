@@ -27,8 +27,13 @@ type resource struct {
 	Trash string `json:"trash,omitempty"`
 	// Act, for acts.
 	Act *actCall `json:"act,omitempty"`
-	// Format of the file of an entry.
+	// Of an entry: the format of its file, its line as it was, byte for byte, and
+	// whether the file itself is made by this operation.
 	Format string `json:"format,omitempty"`
+	Line   string `json:"line,omitempty"`
+	Made   bool   `json:"made,omitempty"`
+	// Behind is, for a line of an account that goes, what it stood behind, by file.
+	Behind map[string]string `json:"behind,omitempty"`
 
 	// What follows is of no use to undo.
 	where      string // the declared path, "" for what has none

@@ -86,8 +86,8 @@ type Dirty struct {
 	Account int64
 	// Version is the number of the operation that left the mark.
 	Version int64
-	// Facts are the last ones of an object that is to be removed there, nil
-	// where the object is to be as its row says.
+	// Facts are the last ones that the server has heard of the object, without
+	// secrets; nil where it has heard of none.
 	Facts map[string]any
 	Since time.Time
 }
@@ -127,7 +127,8 @@ func (t *Tx) DirtyMarks(ctx context.Context, servers []int64) ([]Dirty, error) {
 	return marks, err
 }
 
-// MarkDirty leaves marks; a newer one replaces an older one.
+// MarkDirty leaves marks. A newer one takes the place of an older one, but for
+// what the server knows of the object.
 func (t *Tx) MarkDirty(ctx context.Context, marks []Dirty) error {
 	for _, mark := range marks {
 		var facts any
@@ -138,7 +139,8 @@ func (t *Tx) MarkDirty(ctx context.Context, marks []Dirty) error {
 			}
 			facts = string(text)
 		}
-		_, err := t.Exec(ctx, "INSERT OR REPLACE INTO system_dirty (server, backend, noun, object, name, account, version, facts, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		_, err := t.Exec(ctx, `INSERT INTO system_dirty (server, backend, noun, object, name, account, version, facts, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET name = excluded.name, account = excluded.account, version = excluded.version, since = excluded.since`,
 			mark.Server, mark.Backend, mark.Noun, mark.Object, mark.Name, mark.Account, mark.Version, facts, formatTime(t.instant()))
 		if err != nil {
 			return wrap(err, "leaving a dirty mark")

@@ -89,7 +89,7 @@ func (l *listing) choose() error {
 		}
 	}
 	var shown []string
-	for _, f := range n.AllFields() {
+	for _, f := range l.table.fields {
 		if !f.Shown() {
 			continue
 		}

@@ -20,13 +20,13 @@ func (p *Planner) Add(ctx context.Context, name string, values noun.Values) (nou
 	if row.ID, err = p.next(ctx, idCounter(name)); err != nil {
 		return noun.Row{}, err
 	}
-	if err := p.assign(ctx, table.noun, row, values); err != nil {
+	if err := p.assign(ctx, table, row, values); err != nil {
 		return noun.Row{}, err
 	}
-	if err := p.fill(ctx, table.noun, row); err != nil {
+	if err := p.fill(ctx, table, row); err != nil {
 		return noun.Row{}, err
 	}
-	row, sent, err := p.complete(ctx, table.noun, nil, row)
+	row, sent, err := p.complete(ctx, table, nil, row)
 	if err != nil {
 		return noun.Row{}, err
 	}
@@ -58,19 +58,19 @@ func (p *Planner) Set(ctx context.Context, row noun.Row, values noun.Values) (no
 		return noun.Row{}, err
 	}
 	after := before.Clone()
-	if err := p.assign(ctx, table.noun, after, values); err != nil {
+	if err := p.assign(ctx, table, after, values); err != nil {
 		return noun.Row{}, err
 	}
 	if after.Values.Equal(before.Values) {
 		return before.Clone(), p.markRead(ctx, before)
 	}
-	for _, f := range table.noun.AllFields() {
+	for _, f := range table.fields {
 		if f.Immutable && !noun.EqualValue(before.Values[f.Name], after.Values[f.Name]) {
 			return noun.Row{}, fault.New(fault.Invalid, "this can't be changed: it was given when the %s was made",
 				table.noun.Name).About(table.noun.Name + "." + f.Name)
 		}
 	}
-	after, sent, err := p.complete(ctx, table.noun, &before, after)
+	after, sent, err := p.complete(ctx, table, &before, after)
 	if err != nil {
 		return noun.Row{}, err
 	}
@@ -131,8 +131,8 @@ func (p *Planner) write(ctx context.Context, table *table, before, after noun.Ro
 }
 
 // assign puts given values into a row, in the order of the fields.
-func (p *Planner) assign(ctx context.Context, n *noun.Noun, row noun.Row, values noun.Values) error {
-	fields := n.AllFields()
+func (p *Planner) assign(ctx context.Context, table *table, row noun.Row, values noun.Values) error {
+	n, fields := table.noun, table.fields
 	known := 0
 	for _, f := range fields {
 		given, ok := values[f.Name]
@@ -254,8 +254,9 @@ func about(err error, n *noun.Noun, f noun.Field) error {
 }
 
 // fill gives defaults and numbers to the fields of a new row that have no value.
-func (p *Planner) fill(ctx context.Context, n *noun.Noun, row noun.Row) error {
-	for _, f := range n.AllFields() {
+func (p *Planner) fill(ctx context.Context, table *table, row noun.Row) error {
+	n := table.noun
+	for _, f := range table.fields {
 		if row.Values[f.Name] != nil || f.Computed() {
 			continue
 		}
@@ -288,7 +289,8 @@ func (p *Planner) fill(ctx context.Context, n *noun.Noun, row noun.Row) error {
 
 // complete runs Prepare, checks the row once more, since Prepare is code, and
 // takes out of it what belongs to the service.
-func (p *Planner) complete(ctx context.Context, n *noun.Noun, before *noun.Row, row noun.Row) (noun.Row, Sent, error) {
+func (p *Planner) complete(ctx context.Context, table *table, before *noun.Row, row noun.Row) (noun.Row, Sent, error) {
+	n, fields := table.noun, table.fields
 	if n.Prepare != nil {
 		var was *noun.Row
 		if before != nil {
@@ -299,7 +301,6 @@ func (p *Planner) complete(ctx context.Context, n *noun.Noun, before *noun.Row, 
 			return row, Sent{}, err
 		}
 	}
-	fields := n.AllFields()
 	checked := make(noun.Values, len(row.Values))
 	sent := Sent{Action: "save"}
 	known := 0

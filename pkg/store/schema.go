@@ -23,8 +23,9 @@ type table struct {
 	noun    *noun.Noun
 	name    string // the plural, quoted
 	columns []column
-	key     string // quoted
-	path    []*noun.Noun
+	key     string       // quoted
+	path    []*noun.Noun // up to the account
+	fields  []noun.Field // all, computed ones too
 	// Statements that do not depend on what is asked.
 	all, insert, update, remove string
 }
@@ -64,8 +65,8 @@ func newSchema(registry *noun.Registry) (*schema, error) {
 }
 
 func newTable(registry *noun.Registry, n *noun.Noun) *table {
-	t := &table{noun: n, name: tableName(n), key: quote(n.Key), path: registry.OwnerPath(n.Name)}
-	for _, f := range n.AllFields() {
+	t := &table{noun: n, name: tableName(n), key: quote(n.Key), path: registry.OwnerPath(n.Name), fields: n.AllFields()}
+	for _, f := range t.fields {
 		if !f.Stored() {
 			continue
 		}

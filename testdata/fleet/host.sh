@@ -130,7 +130,7 @@ cut_after() {
   [[ $2 == --to ]] || { side=(in_net "$1"); device=host0; }
   "${side[@]}" tc qdisc replace dev "$device" root tbf rate "$((8 + $3 / 25))bit" burst "$3" limit 10000000 2>/dev/null ||
     die "$1 is off"
-  until "${side[@]}" tc -s qdisc show dev "$device" | grep -q 'backlog [1-9]'; do
+  until "${side[@]}" tc -s qdisc show dev "$device" | grep -Eq '(backlog|dropped) [1-9]'; do
     "${side[@]}" tc qdisc show dev "$device" | grep -q tbf || die "the cable of $1 was healed or its power cut meanwhile"
     sleep 0.01
   done

@@ -56,6 +56,10 @@ func (i *inspector) check(node ast.Node, depth int, each bool) error {
 		}
 		return nil
 	case *ast.IdentifierNode:
+		if inner, ok := i.environment[node.Value].(Environment); ok {
+			names := slices.Sorted(maps.Keys(inner))
+			return fault.New(fault.Invalid, "%s is no value, but has %s", node.Value, list(names))
+		}
 		return i.variable(node.Value)
 	case *ast.ChainNode:
 		inner = []ast.Node{node.Node}

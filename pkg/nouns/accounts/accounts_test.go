@@ -255,25 +255,26 @@ func TestHomes(t *testing.T) {
 	p.Run(nountest.Add("user", noun.Values{"name": "own", "account": "acme", "home": "/srv/users/own"}))
 	p.Run(nountest.Add("user", noun.Values{"name": "shared", "account": "acme", "home": "/home/acme", "directory": "web"}))
 	p.Run(nountest.Add("user", noun.Values{"name": "inside", "account": "acme", "home": "/home/acme/inside"}))
-	for _, home := range []string{"/home/acme/inside", "/home/acme/inside/more"} {
-		p.Refused(fault.Conflict, nountest.Add("user", noun.Values{"name": "web", "account": "acme", "home": home}))
-	}
+	p.Refused(fault.Conflict, nountest.Add("user", noun.Values{"name": "web", "account": "acme", "home": "/home/acme/inside"}))
+	p.Refused(fault.Invalid, nountest.Add("user", noun.Values{"name": "web", "account": "acme", "home": "/home/acme/inside/more"}))
 	p.Refused(fault.Invalid, nountest.Set("user", "own", noun.Values{"home": "/home/own"}))
 
-	for called, wanted := range map[string][3]string{
-		"own":    {"/srv/users/own", "own", ""},
-		"shared": {"/home/acme", "acme", "acme"},
-		"inside": {"/home/acme/inside", "inside", "acme"},
-		"acme":   {"/home/acme", "acme", ""},
+	for called, wanted := range map[string]struct {
+		home, owner string
+		kept        bool
+		groups      string
+	}{
+		"own":    {"/srv/users/own", "own", false, ""},
+		"shared": {"/home/acme", "acme", true, "acme"},
+		"inside": {"/home/acme/inside", "acme", false, "acme"},
+		"acme":   {"/home/acme", "acme", false, ""},
 	} {
 		got := facts(p, called)
 		groups, _ := got["group"].([]string)
-		if got["home"] != wanted[0] || got["home_owner"] != wanted[1] || strings.Join(groups, ",") != wanted[2] {
-			t.Errorf("%s: home %v of %v with groups %v, wanted %v", called, got["home"], got["home_owner"], groups, wanted)
+		if got["home"] != wanted.home || got["home_uid"] != p.Find("user", wanted.owner).Int("uid") || got["home_kept"] != wanted.kept ||
+			strings.Join(groups, ",") != wanted.groups {
+			t.Errorf("%s: %v with groups %v, wanted %v", called, got, groups, wanted)
 		}
-	}
-	if directory := facts(p, "shared")["directory"]; directory != "/home/acme/web" {
-		t.Errorf("the directory is %v", directory)
 	}
 }
 

@@ -12,8 +12,10 @@ import (
 // userFacts tells backends about users: two questions, however many there are.
 //
 //	uid            its number, and its group's
-//	home           its home; home_owner is the name of the user whose home that is: its own, or the main user
-//	directory      the directory below the home that is made for it, absolute; or nothing
+//	home           its home
+//	home_uid       the number of the user whom the home belongs to: the main user's where it is at or inside that one's
+//	home_kept      yes where the home is the main user's, and so stays when this user goes
+//	directory      the directory below the home that is made for it, relative; or nothing
 //	shell          the login shell in passwd, which follows from the access
 //	gecos          the comment in passwd
 //	active         yes, or no where it or its account is disabled
@@ -33,18 +35,13 @@ func userFacts(ctx context.Context, view noun.View, users []noun.Row) ([]noun.Fa
 		main := mains[account.ID]
 		home := user.Text("home")
 		facts := noun.Facts{
-			"uid": user.Int("uid"), "home": home, "home_owner": user.Text("name"), "directory": "",
+			"uid": user.Int("uid"), "home": home, "home_uid": user.Int("uid"), "home_kept": false, "directory": user.Text("directory"),
 			"shell": loginShell(user), "gecos": gecos(account.Text("full_name"), account.Text("short_name"), account.Text("name")),
 			"active": noun.Active(user, &account), "access": user.Text("access"),
 			"main": account.Text("name"), "group": user.List("group"), "keys": "", "password": "",
 		}
-		if directory := user.Text("directory"); directory != "" {
-			facts["directory"] = home + "/" + directory
-		}
 		if mainHome := main.Text("home"); !user.Bool("main") && mainHome != "" && (home == mainHome || value.Within(home, mainHome)) {
-			if home == mainHome {
-				facts["home_owner"] = main.Text("name")
-			}
+			facts["home_uid"], facts["home_kept"] = main.Int("uid"), home == mainHome
 			// The way to such a home leads through the main user's.
 			if !slices.Contains(user.List("group"), main.Text("name")) {
 				facts["group"] = append(slices.Clone(user.List("group")), main.Text("name"))

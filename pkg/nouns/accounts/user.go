@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/noun"
@@ -136,7 +137,7 @@ func checkOwner(ctx context.Context, plan noun.Planner, account noun.Row, before
 }
 
 // checkHome checks where the home is: at the user's own place, or the main
-// user's or inside of it, and then not inside another user's or around it.
+// user's or directly inside of it, and then not another one's.
 func checkHome(ctx context.Context, plan noun.Planner, account noun.Row, user *noun.Row) error {
 	home, name := user.Text("home"), user.Text("name")
 	mainHome := ""
@@ -156,6 +157,10 @@ func checkHome(ctx context.Context, plan noun.Planner, account noun.Row, user *n
 	if mainHome == "" || !value.Within(home, mainHome) {
 		return nil
 	}
+	if strings.Contains(strings.TrimPrefix(home, mainHome+"/"), "/") {
+		return fault.New(fault.Invalid, "%s is not directly inside the home of the main user, %s", home, mainHome).
+			About("user.home").WithHint("a directory further down is made with --directory")
+	}
 	users, err := plan.Select(ctx, userName, noun.Where("account", account.ID))
 	if err != nil {
 		return err
@@ -165,9 +170,8 @@ func checkHome(ctx context.Context, plan noun.Planner, account noun.Row, user *n
 		if other.ID == user.ID || theirs == mainHome {
 			continue
 		}
-		if theirs == home || value.Within(home, theirs) || value.Within(theirs, home) {
-			return fault.New(fault.Conflict, "%s and the home of user %s, %s, are one inside the other", home, other.Text("name"), theirs).
-				About("user.home")
+		if theirs == home {
+			return fault.New(fault.Conflict, "%s is the home of user %s", home, other.Text("name")).About("user.home")
 		}
 	}
 	return nil

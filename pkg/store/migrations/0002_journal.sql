@@ -102,7 +102,7 @@ CREATE TABLE system_placement (
 CREATE INDEX system_placement_server ON system_placement (server, backend);
 
 -- What a server has not heard of yet: it is converged from the current rows.
--- facts are the last ones of an object that is to be removed there.
+-- facts are the last ones that the server has heard of the object.
 CREATE TABLE system_dirty (
 	server  INTEGER NOT NULL,
 	backend TEXT NOT NULL,

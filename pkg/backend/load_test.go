@@ -1,0 +1,104 @@
+package backend
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"orchestra/pkg/fault"
+)
+
+func write(t *testing.T, folder string, files map[string]string) {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFolderTakesThePlaceOfAnEmbeddedBackend(t *testing.T) {
+	directory := t.TempDir()
+	write(t, filepath.Join(directory, "unix-user"), map[string]string{
+		manifestFile: "help = \"mine\"\nnoun = \"user\"\n", declareFile: "each_object true\n"})
+	c, err := Load(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := c.Backend("unix-user"); b == nil || b.Help != "mine" || b.Folder == "" || b.Timeout != defaultTimeout {
+		t.Errorf("got %+v", b)
+	}
+	if len(c.ForNoun("user")) == 0 || c.Backend("absent") != nil {
+		t.Error("the catalogue does not find what it has")
+	}
+}
+
+func TestAManifestIsReadStrictly(t *testing.T) {
+	for _, wrong := range []struct{ text, says string }{
+		{"help = \"x\"\nnoun = \"user\"\ntimeuot = \"5s\"\n", "timeuot"},
+		{"noun = \"user\"\n", "help"},
+		{"help = \"x\"\n", "noun"},
+		{"help = \"x\"\nnoun = \"user\"\ntimeout = \"soon\"\n", "timeout"},
+		{"help = \"x\"\nnoun = \"user\"\nkind = \"both\"\n", "kind"},
+		{"help = \n", "line 1"},
+	} {
+		directory := t.TempDir()
+		write(t, filepath.Join(directory, "mine"), map[string]string{manifestFile: wrong.text, declareFile: "true\n"})
+		if _, err := Load(directory); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), wrong.says) {
+			t.Errorf("%q: %v", wrong.text, err)
+		}
+	}
+}
+
+func TestABackendThatOthersMayWriteToIsRefused(t *testing.T) {
+	directory := t.TempDir()
+	folder := filepath.Join(directory, "mine")
+	write(t, folder, map[string]string{manifestFile: "help = \"x\"\nnoun = \"user\"\n", declareFile: "true\n"})
+	if err := os.Chmod(filepath.Join(folder, declareFile), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(directory); !fault.Is(err, fault.Denied) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNewMakesABackendThatPassesCheck(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "crontab")
+	if err := New(folder, "crontab"); err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range Check(folder) {
+		t.Errorf("%s:%d: %s", finding.File, finding.Line, finding.Text)
+	}
+	if err := New(folder, "crontab"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("made twice: %v", err)
+	}
+}
+
+func TestCheckFindsWhatGoesRoundTheRuntime(t *testing.T) {
+	for _, wrong := range []struct{ file, script, says string }{
+		{declareFile, "eval \"$name\"\n", "eval"},
+		{declareFile, "if true; then rm -rf /x; fi\n", "rm"},
+		{actsFile, "do_it() { systemctl restart ssh; }\n", "systemctl"},
+		{actsFile, "do_it() { A=1 sudo true; }\n", "sudo"},
+		{declareFile, "fi\n", "bash"},
+		{declareFile, "printf 'oops\\0' >&4\n", "declarations"},
+		{declareFile, "exit 3\n", "exit code 3"},
+	} {
+		folder := filepath.Join(t.TempDir(), "mine")
+		files := map[string]string{manifestFile: "help = \"x\"\nnoun = \"user\"\n", declareFile: "each_object true\n"}
+		files[wrong.file] = wrong.script
+		write(t, folder, files)
+		var all []string
+		for _, finding := range Check(folder) {
+			all = append(all, finding.Text.String())
+		}
+		if !strings.Contains(strings.Join(all, "\n"), wrong.says) {
+			t.Errorf("%q: found %q", wrong.script, all)
+		}
+	}
+}
