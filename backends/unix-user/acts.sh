@@ -1,6 +1,6 @@
 # What unix-user does and asks on a server. The functions get keys as arguments:
-# numbers of users for processes and at-jobs; SOURCE:TARGET for mounts;
-# MINOR:PATH for devices.
+# numbers of users for processes and at_jobs; SOURCE:TARGET for mounts;
+# MAJOR:MINOR:PATH for devices.
 # shellcheck shell=bash
 # What is read here is set by the runtime before it reads this file.
 # shellcheck disable=SC2154
@@ -90,7 +90,6 @@ unmount() {
   done
 }
 
-# device MAJOR:MINOR:PATH, as setup.sh names them.
 probe_devices() {
   local key path now
   for key in "$@"; do

@@ -1,9 +1,7 @@
 # What a stock Debian server needs before users can be on it: the groups that
 # say how a user comes in, sshd's part, and the places where some are shut in.
 #
-# Variables: home_roots, where homes lie (default "/home"); first_group, the
-# first of the five numbers of the groups (default 69900: above what packages of
-# Debian take, below the users of Orchestra, below subordinate ids).
+# Variable: home_roots, where homes lie, separated by blanks (default "/home").
 # shellcheck shell=bash
 # What is read here is set by the runtime before it reads this file.
 # shellcheck disable=SC2154
@@ -31,9 +29,9 @@ WantedBy=local-fs.target
 "
   link "$units/local-fs.target.wants/$unit" "../$unit"
   if [[ $3 == rw ]]; then
-    act mount-writable "$1:$2" probe_mounts mount_writable unmount reversible
+    act mount_writable "$1:$2" probe_mounts mount_writable unmount reversible
   else
-    act mount-readonly "$1:$2" probe_mounts mount_readonly unmount reversible
+    act mount_readonly "$1:$2" probe_mounts mount_readonly unmount reversible
   fi
 }
 
@@ -82,13 +80,12 @@ Match User orchestra-probe
 }
 
 prepare() {
-  local root access part gid=${fact[first_group]-69900}
+  local root access part
   local -a roots
   read -r -a roots <<<"${fact[home_roots]-/home}"
 
   for access in none sftp rsync jail shell; do
-    group "orchestra-$access" "$gid"
-    gid=$((gid + 1))
+    group "orchestra-$access" -
   done
 
   dir /etc/ssh/orchestra root root 0755

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -135,7 +137,11 @@ func (a *app) showConfig(keys []string, explain bool) error {
 	if len(keys) == 1 && !explain && a.format() == output.FormatTable && a.flags.jq == "" {
 		// One value alone, for scripts.
 		table.Columns = table.Columns[1:2]
-		table.Rows = [][]any{{table.Rows[0][1]}}
+		value := fmt.Sprint(table.Rows[0][1])
+		if plain, err := strconv.Unquote(value); err == nil {
+			value = plain
+		}
+		table.Rows = [][]any{{value}}
 		table.Key = "value"
 		p := a.printer()
 		p.Format = output.FormatName

@@ -55,10 +55,10 @@ func (a *app) list(ctx context.Context, n *noun.Noun) error {
 	err := a.view(ctx, func(tx *store.Tx) error {
 		var err error
 		rows, err = tx.List(ctx, n.Name, query)
-		return err
+		return aboutQuery(err)
 	})
 	if err != nil {
-		return aboutQuery(err)
+		return err
 	}
 	fillTable(&table, rows)
 	hidden, err := a.printer().List(table)

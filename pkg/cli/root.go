@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,10 +25,10 @@ const areaAdministration = "Administration"
 
 // run finds the command that args name and runs it.
 func (a *app) run(ctx context.Context, args []string) error {
-	a.prescan(args)
 	if err := a.register(); err != nil {
 		return err
 	}
+	a.prescan(args)
 	root := a.newRoot()
 	root.SetArgs(args)
 	a.grow(root, args)
@@ -59,12 +60,34 @@ func (a *app) prescan(args []string) {
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}
 	_ = flags.Parse(args) // what is wrong is told by the real parser
-	a.language = probe.language
+	if !a.shadowed(args, "language") {
+		a.language = probe.language
+	}
 	a.flags.color, a.flags.colorGiven = probe.flags.color, probe.flags.colorGiven
 	a.flags.output = probe.flags.output
 	if _, err := output.ParseFormat(a.flags.output); err != nil {
 		a.flags.output = ""
 	}
+}
+
+// shadowed tells whether a flag of every command is, on this command line, that
+// of a field: an account's language is not that of who adds it.
+func (a *app) shadowed(args []string, name string) bool {
+	var words []string
+	for _, arg := range args {
+		if !strings.HasPrefix(arg, "-") {
+			words = append(words, arg)
+		}
+	}
+	if len(words) < 2 || a.registry.Noun(words[0]) == nil {
+		return false
+	}
+	for _, field := range a.registry.Noun(words[0]).Fields {
+		if field.Flag() == name && field.Settable() {
+			return words[1] == "add" || words[1] == "set" || words[1] == "ensure"
+		}
+	}
+	return false
 }
 
 // newRoot makes the command tree, with nouns that have no verbs yet.
@@ -126,7 +149,7 @@ func (a *app) grow(root *cobra.Command, args []string) {
 	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd || args[0] == "help") {
 		args = args[1:]
 	}
-	found, _, err := root.Find(args)
+	found, rest, err := root.Find(args)
 	if err != nil || found == root {
 		return
 	}
@@ -135,8 +158,12 @@ func (a *app) grow(root *cobra.Command, args []string) {
 		return
 	}
 	a.addVerbs(found, n)
-	if verb, _, err := root.Find(args); err == nil && verb != found {
-		a.addFlags(verb)
+	// Not by Find: it would give the verb the flags of every command before its
+	// own ones, and of two with one name the first one stays.
+	for _, verb := range found.Commands() {
+		if slices.Contains(rest, verb.Name()) {
+			a.addFlags(verb)
+		}
 	}
 }
 

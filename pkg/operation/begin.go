@@ -318,7 +318,7 @@ func encode(p *plan) error {
 			}
 		}
 		if found == nil {
-			records, contents, err := encodeObjects(s.objects)
+			records, contents, err := backend.EncodeObjects(s.objects)
 			if err != nil {
 				return fault.New(fault.Invalid, "what the backend %s is to be told can't be written down", s.backend.Name).Because(err)
 			}

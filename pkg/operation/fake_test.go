@@ -9,10 +9,9 @@ import (
 	"slices"
 	"sync"
 
-	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
-	"orchestra/pkg/noun"
 	"orchestra/pkg/remote"
+	"orchestra/pkg/runtime"
 	"orchestra/pkg/wire"
 )
 
@@ -37,7 +36,7 @@ type fakeServer struct {
 }
 
 type fakeOperation struct {
-	steps     map[string][]backend.Object
+	steps     map[string][]runtime.ObjectRecord
 	order     []string
 	published map[string]map[string]string // by step: what was there before
 	state     wire.State
@@ -147,7 +146,7 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 			return wire.WordFailed, wire.Report{Failure: &wire.Failure{Phase: "stage", Message: "heard before"}}
 		}
 		f.panel, f.sequence = stage.PanelID, max(f.sequence, stage.Sequence)
-		operation := &fakeOperation{steps: map[string][]backend.Object{}, published: map[string]map[string]string{}, state: wire.StateStaged}
+		operation := &fakeOperation{steps: map[string][]runtime.ObjectRecord{}, published: map[string]map[string]string{}, state: wire.StateStaged}
 		report := wire.Report{Operation: stage.Operation, State: wire.StateStaged}
 		for _, step := range stage.Steps {
 			operation.steps[step.Name] = fakeObjects(step)
@@ -257,15 +256,15 @@ func (f *fakeServer) end(operation string, state wire.State, word wire.Word) (wi
 	return word, wire.Report{Operation: operation, State: state}
 }
 
-func fakeFacts(facts map[string]any) string {
+func fakeFacts(facts map[string]string) string {
 	text, err := json.Marshal(facts)
 	must(err)
 	return string(text)
 }
 
-func fakeObjects(step wire.Step) []backend.Object {
-	var objects []backend.Object
-	must(json.Unmarshal([]byte(step.Objects), &objects))
+func fakeObjects(step wire.Step) []runtime.ObjectRecord {
+	objects, err := runtime.DecodeObjects(step.Objects)
+	must(err)
 	return objects
 }
 
@@ -299,9 +298,9 @@ func (f *fakeServer) values() map[string]string {
 	defer f.mutex.Unlock()
 	values := map[string]string{}
 	for key, text := range f.live {
-		var facts noun.Facts
+		var facts map[string]string
 		must(json.Unmarshal([]byte(text), &facts))
-		values[key[len("files/"):]] = facts["value"].(string)
+		values[key[len("files/"):]] = facts["value"]
 	}
 	return values
 }

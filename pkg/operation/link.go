@@ -58,10 +58,24 @@ func startLink(ctx context.Context, transport remote.Transport) (*link, error) {
 	}
 	if err != nil {
 		l.close()
-		return nil, err
+		return nil, l.whyEnded(err)
 	}
 	go l.heartbeats()
 	return l, nil
+}
+
+// whyEnded adds what the process's end tells about a link that never began.
+func (l *link) whyEnded(err error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- l.process.Wait() }()
+	select {
+	case why := <-ended:
+		if why != nil {
+			return fmt.Errorf("%w: %w", err, why)
+		}
+	case <-time.After(time.Second):
+	}
+	return err
 }
 
 // receive passes frames on until the connection ends.

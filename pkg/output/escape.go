@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -78,6 +79,17 @@ func deceives(r rune) bool {
 // allows to stand: DEL, the C1 controls and deceiving characters. The text
 // stands for the same values afterwards.
 func escapeJSON(text []byte) []byte {
+	return escapeRunes(text, func(out []byte, r rune) []byte {
+		if r > 0xffff {
+			high, low := utf16.EncodeRune(r)
+			return fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+		return fmt.Appendf(out, `\u%04x`, r)
+	})
+}
+
+// escapeRunes rewrites DEL, the C1 controls and deceiving characters.
+func escapeRunes(text []byte, write func([]byte, rune) []byte) []byte {
 	clean := true
 	for _, b := range text {
 		if b >= 0x7f {
@@ -91,13 +103,9 @@ func escapeJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text)+16)
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
-		switch {
-		case r >= 0x7f && r <= 0x9f || r > 0x9f && r <= 0xffff && deceives(r):
-			out = fmt.Appendf(out, `\u%04x`, r)
-		case r > 0xffff && deceives(r):
-			high, low := (r-0x10000)>>10+0xd800, (r-0x10000)&0x3ff+0xdc00
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
+		if r >= 0x7f && r <= 0x9f || deceives(r) {
+			out = write(out, r)
+		} else {
 			out = append(out, text[:size]...)
 		}
 		text = text[size:]

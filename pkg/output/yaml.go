@@ -23,12 +23,28 @@ func writeYAML(out io.Writer, value any) error {
 	if err != nil {
 		return fmt.Errorf("writing YAML: %w", err)
 	}
-	encoder := yaml.NewEncoder(out)
+	var buffer bytes.Buffer
+	encoder := yaml.NewEncoder(&buffer)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(node); err != nil {
 		return fmt.Errorf("writing YAML: %w", err)
 	}
-	return encoder.Close()
+	if err := encoder.Close(); err != nil {
+		return fmt.Errorf("writing YAML: %w", err)
+	}
+	_, err = out.Write(escapeYAML(buffer.Bytes()))
+	return err
+}
+
+// escapeYAML rewrites deceiving characters, which stand within double quotes:
+// yamlNode sees to that.
+func escapeYAML(text []byte) []byte {
+	return escapeRunes(text, func(out []byte, r rune) []byte {
+		if r > 0xffff {
+			return fmt.Appendf(out, `\U%08x`, r)
+		}
+		return fmt.Appendf(out, `\u%04x`, r)
+	})
 }
 
 // errEnd is the closing delimiter of what yamlNode reads.

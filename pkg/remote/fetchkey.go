@@ -24,6 +24,11 @@ var errFetched = errors.New("that is all we wanted to know")
 // of DialSSH.
 func FetchHostKeys(ctx context.Context, target Target) ([]HostKey, error) {
 	target = target.withDefaults()
+	if target.Jump != nil {
+		if err := unlock(ctx, *target.Jump); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, target.ConnectTimeout, errConnectTimeout)
 	defer cancel()
 	var via *connection

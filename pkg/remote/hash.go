@@ -78,6 +78,9 @@ func recallHash(cache, key string) string {
 }
 
 func rememberHash(cache, key, sum string) error {
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(cache, "runtime-hash-*.new") // mode 0600
 	if err != nil {
 		return err

@@ -67,6 +67,22 @@ func (id *Identity) keys(ctx context.Context) (keys []identityKey, done func(), 
 	return keys, held.close, nil
 }
 
+// unlock has the passphrases typed that target and its jump hosts need, so that
+// the time for connecting does not run meanwhile.
+func unlock(ctx context.Context, target Target) error {
+	for t := &target; t != nil; t = t.Jump {
+		if t.Identity == nil || t.Identity.File == "" || t.Identity.Passphrase == nil {
+			continue
+		}
+		_, done, err := t.Identity.keys(ctx)
+		if err != nil {
+			return err
+		}
+		done()
+	}
+	return nil
+}
+
 // everything returns the agent's keys and then those of the standard files.
 func (id *Identity) everything(ctx context.Context, held *agentKeys) ([]identityKey, error) {
 	keys := held.keys

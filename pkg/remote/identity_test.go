@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -54,14 +55,23 @@ func newPrivate(t *testing.T) (ed25519.PrivateKey, ssh.PublicKey) {
 	return private, sshPublic
 }
 
-// encrypted writes private to a file that needs a passphrase.
-func encrypted(t *testing.T, private ed25519.PrivateKey, passphrase string) string {
+// encrypted makes a key file that needs a passphrase. One round of bcrypt is
+// enough for a test, and only ssh-keygen makes so few.
+func encrypted(t *testing.T, passphrase string) (string, ed25519.PrivateKey, ssh.PublicKey) {
 	t.Helper()
-	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte(passphrase))
-	must(t, err)
 	file := filepath.Join(t.TempDir(), "id_ed25519")
-	must(t, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
-	return file
+	output, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-a", "1", "-N", passphrase, "-f", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ssh-keygen (Debian's openssh-client): %v %s", err, output)
+	}
+	content, err := os.ReadFile(file)
+	must(t, err)
+	raw, err := ssh.ParseRawPrivateKeyWithPassphrase(content, []byte(passphrase))
+	must(t, err)
+	private := *raw.(*ed25519.PrivateKey)
+	signer, err := ssh.NewSignerFromKey(private)
+	must(t, err)
+	return file, private, signer.PublicKey()
 }
 
 func certificate(t *testing.T, authority ssh.Signer, public ssh.PublicKey) *ssh.Certificate {
@@ -77,8 +87,9 @@ func TestIdentities(t *testing.T) {
 	t.Setenv("HOME", t.TempDir()) // whose ~/.ssh is empty
 	authority, err := remotetest.NewKey()
 	must(t, err)
-	private, public := newPrivate(t)
-	certifiedPrivate, certifiedPublic := newPrivate(t)
+	locked, private, public := encrypted(t, "open sesame")
+	certified, certifiedPrivate, certifiedPublic := encrypted(t, "x")
+	mismatched, _, _ := encrypted(t, "x")
 	cert := certificate(t, authority, certifiedPublic)
 	_, target := serve(t, remotetest.Options{
 		Handler: echo, AuthorizedKeys: []ssh.PublicKey{public}, Authorities: []ssh.PublicKey{authority.PublicKey()},
@@ -91,7 +102,6 @@ func TestIdentities(t *testing.T) {
 		return keys
 	}
 	own := agent.AddedKey{PrivateKey: &private, Comment: "ours \x1b[31m"}
-	locked := encrypted(t, private, "open sesame")
 	asked := 0
 	typed := func(word string) func(context.Context, string) ([]byte, error) {
 		return func(context.Context, string) ([]byte, error) {
@@ -99,9 +109,7 @@ func TestIdentities(t *testing.T) {
 			return []byte(word), nil
 		}
 	}
-	certified := encrypted(t, certifiedPrivate, "x")
 	must(t, os.WriteFile(certified+"-cert.pub", ssh.MarshalAuthorizedKey(cert), 0o644))
-	mismatched := encrypted(t, private, "x")
 	must(t, os.WriteFile(mismatched+"-cert.pub", ssh.MarshalAuthorizedKey(cert), 0o644))
 
 	for _, test := range []struct {
@@ -150,6 +158,41 @@ func TestIdentities(t *testing.T) {
 				t.Errorf("asked %d times for a passphrase", asked)
 			}
 		})
+	}
+}
+
+// TestSlowTypist: connecting has little time, and typing a passphrase has all
+// that it takes.
+func TestSlowTypist(t *testing.T) {
+	file, _, public := encrypted(t, "x")
+	_, target := serve(t, remotetest.Options{Handler: echo, AuthorizedKeys: []ssh.PublicKey{public}, Forward: true})
+	target.ConnectTimeout = 500 * time.Millisecond
+	for _, way := range []string{"directly", "in a pool", "for a jump host"} {
+		identity := &Identity{File: file, Passphrase: func(ctx context.Context, _ string) ([]byte, error) {
+			time.Sleep(600 * time.Millisecond)
+			return []byte("x"), ctx.Err()
+		}}
+		target, own := target, target.Identity
+		target.Identity = identity
+		var err error
+		switch way {
+		case "in a pool":
+			pool := NewPool()
+			_, err = pool.Get(t.Context(), target)
+			pool.Close()
+		case "for a jump host":
+			jump := target
+			target.Jump, target.Identity = &jump, own
+			fallthrough
+		default:
+			var transport Transport
+			if transport, err = DialSSH(t.Context(), target); err == nil {
+				transport.Close()
+			}
+		}
+		if err != nil {
+			t.Errorf("%s: %v", way, err)
+		}
 	}
 }
 

@@ -35,6 +35,9 @@ func NewPool() *Pool {
 // nothing: Close of the Pool ends the connections.
 func (p *Pool) Get(ctx context.Context, target Target) (Transport, error) {
 	target = target.withDefaults()
+	if err := unlock(ctx, target); err != nil {
+		return nil, err
+	}
 	if _, err := p.connection(ctx, target); err != nil {
 		return nil, err
 	}

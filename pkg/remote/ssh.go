@@ -16,7 +16,14 @@ import (
 // nothing was done there, Invalid that our own key or known_hosts file is of no
 // use. Closing the Transport ends the connection to a jump host as well.
 func DialSSH(ctx context.Context, target Target) (Transport, error) {
-	return dialAll(ctx, target.withDefaults())
+	if err := unlock(ctx, target); err != nil {
+		return nil, err
+	}
+	conn, err := dialAll(ctx, target.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
 }
 
 // dialAll connects to target over its chain of jump hosts, for it alone.

@@ -237,18 +237,54 @@ func parseGroupLine(line string) (groupLine, error) {
 
 func (l groupLine) String() string { return l.head + strings.Join(l.members, ",") }
 
-// insert puts a member behind another one, or last where that is not there.
-func (l *groupLine) insert(name, after string, first bool) {
-	at := len(l.members)
-	if first {
-		at = 0
-	} else if i := slices.Index(l.members, after); after != "" && i >= 0 {
-		at = i + 1
+// comeBack puts members back behind those that they stood behind, or last where
+// these are gone.
+func (l *groupLine) comeBack(behind map[string][]string) {
+	members := make([]string, 0, len(l.members)+len(behind))
+	var take func(name string)
+	take = func(name string) {
+		waiting := behind[name]
+		delete(behind, name)
+		for _, member := range waiting {
+			members = append(members, member)
+			take(member)
+		}
 	}
-	l.members = slices.Insert(l.members, at, name)
+	take("")
+	for _, member := range l.members {
+		members = append(members, member)
+		take(member)
+	}
+	for len(behind) > 0 {
+		take(slices.Min(slices.Collect(maps.Keys(behind))))
+	}
+	l.members = members
 }
 
 // remove takes a member out, however often it is there.
 func (l *groupLine) remove(name string) {
 	l.members = slices.DeleteFunc(l.members, func(member string) bool { return member == name })
+}
+
+// groupsOf returns the groups that list each of the users, in one pass.
+func groupsOf(files accountFiles, users map[string]bool) map[string][]string {
+	found := map[string][]string{}
+	for _, path := range []string{pathGroup, pathGshadow} {
+		for line := range bytes.Lines(files[path]) {
+			name := lineName(line)
+			if name == nil {
+				continue
+			}
+			parsed, err := parseGroupLine(strings.TrimSuffix(string(line), "\n"))
+			if err != nil {
+				continue // an odd line stays as it is
+			}
+			for _, member := range parsed.members {
+				if users[member] && !slices.Contains(found[member], string(name)) {
+					found[member] = append(found[member], string(name))
+				}
+			}
+		}
+	}
+	return found
 }

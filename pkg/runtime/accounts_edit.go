@@ -90,7 +90,8 @@ func (e *accountEdits) edit(r *resource, path, name string, edit lineEdit) {
 type groupWork struct {
 	lines   map[string]*groupLine // by file; missing: no such line
 	present map[string]map[string]bool
-	owner   *resource // that made or removed it
+	behind  map[string]map[string][]string // members that come back, by file and what they stood behind
+	owner   *resource                      // that made or removed it
 }
 
 func (e *accountEdits) groups(files accountFiles, live map[string]map[string]string, resources []*resource, back bool) {
@@ -100,7 +101,7 @@ func (e *accountEdits) groups(files accountFiles, live map[string]map[string]str
 		if works[name] != nil {
 			return works[name]
 		}
-		w := &groupWork{lines: map[string]*groupLine{}, present: map[string]map[string]bool{}}
+		w := &groupWork{lines: map[string]*groupLine{}, present: map[string]map[string]bool{}, behind: map[string]map[string][]string{}}
 		works[name], order = w, append(order, name)
 		for _, path := range []string{pathGroup, pathGshadow} {
 			text, ok := live[path][name]
@@ -133,6 +134,13 @@ func (e *accountEdits) groups(files accountFiles, live map[string]map[string]str
 				if r.Kind == kindMember {
 					group, user := memberOf(r)
 					e.failed = append(e.failed, work(group).member(r, user, back)...)
+				}
+			}
+		},
+		func() {
+			for _, w := range works {
+				for path, behind := range w.behind {
+					w.lines[path].comeBack(behind)
 				}
 			}
 		},
@@ -253,9 +261,16 @@ func (w *groupWork) member(r *resource, user string, back bool) []error {
 		switch {
 		case now == should || was == should:
 		case should:
-			behind, known := r.Behind[file.path]
-			line.insert(user, behind, known && behind == "")
 			w.present[file.path][user] = true
+			behind, known := r.Behind[file.path]
+			if !known {
+				line.members = append(line.members, user)
+				continue
+			}
+			if w.behind[file.path] == nil {
+				w.behind[file.path] = map[string][]string{}
+			}
+			w.behind[file.path][behind] = append(w.behind[file.path][behind], user)
 		default:
 			line.remove(user)
 			delete(w.present[file.path], user)

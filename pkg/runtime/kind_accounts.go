@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -42,17 +41,16 @@ func (accountsKind) declare(s *step, d declaration) (*resource, error) {
 		}
 		return r, nil
 	case kind == kindGroup:
-		r := &resource{Kind: kindGroup, Name: arguments[0], After: &state{}}
-		if arguments[1] != "-" || drop { // "-" asks for any id of the system's
-			gid, err := parseID(arguments[1], leastGID)
-			if err != nil {
+		gid := uint32(0)
+		if arguments[1] != "-" { // "-" stands for any id of the system's
+			var err error
+			if gid, err = parseID(arguments[1], leastGID); err != nil {
 				return nil, err
 			}
-			r.After.GID = gid
 		}
-		if drop {
-			r.After, r.Act = nil, nil
-			r.expectedID, _ = parseID(arguments[1], leastGID)
+		r := &resource{Kind: kindGroup, Name: arguments[0], expectedID: gid}
+		if !drop {
+			r.After = &state{Attributes: Attributes{Owner: Owner{GID: gid}}}
 		}
 		return r, nil
 	case drop:
@@ -206,255 +204,4 @@ func showUser(r *resource, s *state) string {
 	}
 	return printable(fmt.Sprintf("id %s\ngroup %s\ncomment %s\nhome %s\nshell %s\npassword %s\nexpired %s",
 		fields[2], fields[3], fields[4], fields[5], fields[6], password, expired))
-}
-
-// accountView is how the files of accounts are while a step is observed.
-type accountView struct {
-	o         *operation
-	files     accountFiles
-	resources []*resource
-	lines     map[string]map[string]string   // by file and name
-	behind    map[string]map[string]string   // what lines stand behind, by file and name
-	members   map[string]map[string][]string // by file and group
-	given     map[uint32]bool                // ids of groups given out
-	more      []*resource                    // what follows from the declared
-}
-
-// look reads all lines that the step is about, in one pass over each file.
-func (v *accountView) look() error {
-	users, groups, leaving := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, r := range v.resources {
-		switch r.Kind {
-		case kindUser:
-			users[r.Name] = true
-			leaving[r.Name] = leaving[r.Name] || r.After == nil
-		case kindGroup:
-			groups[r.Name] = true
-		case kindMember:
-			group, _ := memberOf(r)
-			groups[group] = true
-		}
-	}
-	v.implied(leaving, groups)
-	v.lines, v.behind = map[string]map[string]string{}, map[string]map[string]string{}
-	v.members, v.given = map[string]map[string][]string{}, map[uint32]bool{}
-	for _, path := range accountPaths {
-		wanted := users
-		if path == pathGroup || path == pathGshadow {
-			wanted = groups
-		}
-		found, err := lookUpLines(v.files[path], wanted)
-		if err != nil {
-			return fail(wire.CodeTaken, path, "it can't be understood").because(err)
-		}
-		v.lines[path], v.behind[path] = found, linesBefore(v.files[path], wanted)
-	}
-	for _, path := range []string{pathGroup, pathGshadow} {
-		v.members[path] = map[string][]string{}
-		for name, text := range v.lines[path] {
-			line, err := parseGroupLine(text)
-			if err != nil {
-				return fail(wire.CodeTaken, path, "it can't be understood").because(err)
-			}
-			v.members[path][name] = line.members
-		}
-	}
-	return nil
-}
-
-// implied adds what userdel does as well: a user that goes leaves all groups.
-func (v *accountView) implied(leaving, groups map[string]bool) {
-	known := map[string]bool{}
-	for _, r := range v.resources {
-		if r.Kind == kindMember {
-			known[r.Name] = true
-		}
-	}
-	for _, user := range v.resources {
-		if user.Kind != kindUser || !leaving[user.Name] || user.After != nil {
-			continue
-		}
-		for _, group := range groupsOf(v.files, user.Name) {
-			name := group + " " + user.Name
-			if known[name] {
-				continue
-			}
-			known[name], groups[group] = true, true
-			r := &resource{Step: user.Step, Kind: kindMember, Name: name, Object: user.Object}
-			v.more = append(v.more, r)
-		}
-	}
-	v.resources = append(slices.Clone(v.resources), v.more...)
-}
-
-func (v *accountView) user(r *resource) error {
-	passwd, shadow := v.lines[pathPasswd][r.Name], v.lines[pathShadow][r.Name]
-	if passwd != "" {
-		fields := strings.Split(passwd, ":")
-		if len(fields) != 7 || shadow != "" && strings.Count(shadow, ":") != 8 {
-			return fail(wire.CodeTaken, "user "+r.Name, "its lines in passwd and shadow can't be understood")
-		}
-		want := r.expectedID
-		if r.After != nil {
-			want = r.After.UID
-		}
-		if fields[2] != strconv.FormatUint(uint64(want), 10) {
-			return fail(wire.CodeTaken, "user "+r.Name, "there is one already, with the id %s instead of %d", printable(fields[2]), want)
-		}
-		r.Before = &state{Text: passwd, Shadow: shadow}
-		r.Before.UID = want
-	} else if shadow != "" {
-		r.Before = &state{Shadow: shadow}
-		if r.After != nil {
-			r.Before.UID = r.After.UID
-		}
-	}
-	if r.After == nil {
-		if r.Before != nil {
-			r.Behind = map[string]string{pathPasswd: v.behind[pathPasswd][r.Name], pathShadow: v.behind[pathShadow][r.Name]}
-		}
-		return nil
-	}
-	if err := v.hasGroup(r); err != nil {
-		return err
-	}
-	gid := r.After.GID
-	r.After.Shadow = shadowLine(r, shadow, v.o.machine.clock.Now().Unix()/86400)
-	if r.Before != nil {
-		// The numbers are in the lines: those of the pair are for other kinds.
-		r.Before.GID = gid
-	}
-	return nil
-}
-
-// shadowLine returns a user's line of shadow as it should be: the fields that are not
-// ours stay, a new line gets what useradd gives.
-func shadowLine(r *resource, before string, today int64) string {
-	fields := strings.Split(before, ":")
-	if before == "" {
-		fields = []string{r.Name, "!", strconv.FormatInt(today, 10), "0", "99999", "7", "", "", ""}
-	}
-	if r.hash != "" && fields[1] != r.hash {
-		fields[1] = r.hash
-		if before != "" {
-			fields[2] = strconv.FormatInt(today, 10)
-		}
-	}
-	fields[7] = ""
-	if r.expired {
-		fields[7] = "1"
-	}
-	return strings.Join(fields, ":")
-}
-
-// hasGroup refuses a user whose main group is neither there nor declared.
-func (v *accountView) hasGroup(r *resource) error {
-	for _, other := range v.o.indexed {
-		if other.Kind == kindGroup && other.After != nil && other.After.GID == r.After.GID {
-			return nil
-		}
-	}
-	if lookUpNumbers(v.files[pathGroup], map[uint32]bool{r.After.GID: true})[r.After.GID] == "" {
-		return fail(wire.CodeMissing, "user "+r.Name, "there is no group with the id %d", r.After.GID)
-	}
-	return nil
-}
-
-func (v *accountView) group(r *resource) error {
-	line, shadow := v.lines[pathGroup][r.Name], v.lines[pathGshadow][r.Name]
-	if line != "" {
-		_, gid, ok := nameAndNumber([]byte(line))
-		want := r.expectedID
-		if r.After != nil {
-			want = r.After.GID
-		}
-		if want == 0 { // any id will do, so the one that it has
-			want = gid
-		}
-		if !ok || gid != want {
-			return fail(wire.CodeTaken, "group "+r.Name, "there is one already, with the id %d instead of %d", gid, want)
-		}
-		r.Before = &state{Text: line, Shadow: shadow}
-		r.Before.GID = gid
-		if r.After != nil { // its members and passwords are not this resource's business
-			*r.After = *r.Before
-			return nil
-		}
-		r.Behind = map[string]string{pathGroup: v.behind[pathGroup][r.Name], pathGshadow: v.behind[pathGshadow][r.Name]}
-		return nil
-	}
-	if r.After == nil {
-		return nil
-	}
-	if r.After.GID == 0 {
-		gid, err := freeGID(v.files[pathGroup], v.given)
-		if err != nil {
-			return fail(wire.CodeTaken, "group "+r.Name, "it can't get an id").because(err)
-		}
-		r.After.GID, v.given[gid] = gid, true
-	}
-	r.After.Text = fmt.Sprintf("%s:x:%d:", r.Name, r.After.GID)
-	if v.files[pathGshadow] != nil {
-		r.After.Shadow = shadow // a line left behind is used again
-		if shadow == "" {
-			r.After.Shadow = r.Name + ":!::"
-		}
-	}
-	return nil
-}
-
-func (v *accountView) member(r *resource) error {
-	group, user := memberOf(r)
-	declared := v.o.indexed[kindGroup+"\x00"+group]
-	exists := v.lines[pathGroup][group] != ""
-	if r.After != nil {
-		made := declared != nil && declared.After != nil
-		if !exists && !made {
-			return fail(wire.CodeMissing, "member "+r.Name, "there is no group %s", group)
-		}
-		if v.files[pathGshadow] == nil || exists && v.lines[pathGshadow][group] == "" {
-			r.After.Mode &^= memberGshadow
-		}
-	}
-	bits := uint32(0)
-	for _, file := range memberFiles {
-		at := slices.Index(v.members[file.path][group], user)
-		if at < 0 {
-			continue
-		}
-		bits |= file.bit
-		if r.After == nil {
-			if r.Behind == nil {
-				r.Behind = map[string]string{}
-			}
-			r.Behind[file.path] = ""
-			if at > 0 {
-				r.Behind[file.path] = v.members[file.path][group][at-1]
-			}
-		}
-	}
-	if bits != 0 {
-		r.Before = &state{Attributes: Attributes{Mode: bits}}
-	}
-	return nil
-}
-
-// leave drops what is subsumed: members of a group that goes go with its line.
-func (v *accountView) leave() {
-	gone := map[string]bool{}
-	for _, r := range v.resources {
-		if r.Kind == kindGroup && r.After == nil && r.Before != nil {
-			gone[r.Name] = true
-		}
-	}
-	for _, r := range v.resources {
-		if group, _ := memberOf(r); r.Kind == kindMember && gone[group] && r.After == nil {
-			r.Before = nil
-		}
-	}
-	for _, r := range v.more {
-		if r.Before == nil {
-			continue
-		}
-	}
 }

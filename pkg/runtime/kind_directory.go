@@ -88,7 +88,6 @@ func (directoryKind) plan(o *operation, resources []*resource) error {
 // stage makes new directories under a temporary name, with their owner and mode:
 // they appear at once as they should be.
 func (directoryKind) stage(ctx context.Context, o *operation, resources []*resource) error {
-	var unsynced []string
 	for i, r := range resources {
 		if r.Before != nil {
 			continue
@@ -100,13 +99,10 @@ func (directoryKind) stage(ctx context.Context, o *operation, resources []*resou
 		if err := r.disk(o.machine).MakeDirectory(r.Temp, r.After.Attributes); err != nil {
 			return fail(wire.CodeInternal, r.Name, "it can't be made").because(err)
 		}
-		unsynced = append(unsynced, r.Temp)
+		o.unsynced = append(o.unsynced, r.Temp)
 		o.touch(r.Temp)
 	}
-	if len(unsynced) == 0 {
-		return nil
-	}
-	return o.machine.disk.Sync(unsynced...)
+	return nil
 }
 
 // byPath orders resources so that directories come before what they hold.

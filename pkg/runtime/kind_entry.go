@@ -287,12 +287,10 @@ func stageShared(o *operation, r *resource, grown int64) error {
 		if err == nil && exists {
 			err = disk.CopyExtended(name, temp)
 		}
-		if err == nil {
-			err = o.machine.disk.Sync(temp)
-		}
 		if err != nil {
 			return fail(wire.CodeInternal, name, "no space can be set aside beside it").because(err)
 		}
+		o.unsynced = append(o.unsynced, temp)
 	}
 	return nil
 }
@@ -396,7 +394,7 @@ func replaceShared(o *operation, r *resource, disk Disk, temp string, edit func(
 			return nil
 		}
 		if err := disk.Exchange(temp, name); err != nil {
-			return fail(wire.CodeInternal, name, "what somebody else wrote can't be put back from "+temp).because(err)
+			return fail(wire.CodeInternal, name, "what somebody else wrote can't be put back from %s", temp).because(err)
 		}
 	}
 	return fail(wire.CodeBusy, name, "others keep writing to it")

@@ -151,7 +151,6 @@ func (fileKind) plan(o *operation, resources []*resource) error {
 }
 
 func (fileKind) stage(ctx context.Context, o *operation, resources []*resource) error {
-	var unsynced []string
 	for i, r := range resources {
 		if r.After == nil {
 			continue
@@ -169,13 +168,10 @@ func (fileKind) stage(ctx context.Context, o *operation, resources []*resource) 
 				return fail(wire.CodeInternal, r.Name, "its attributes can't be copied").because(err)
 			}
 		}
-		unsynced = append(unsynced, r.Temp)
+		o.unsynced = append(o.unsynced, r.Temp)
 		o.touch(r.Temp)
 	}
-	if len(unsynced) == 0 {
-		return nil
-	}
-	return o.machine.disk.Sync(unsynced...)
+	return nil
 }
 
 func (fileKind) publish(ctx context.Context, o *operation, resources []*resource) error {

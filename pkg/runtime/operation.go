@@ -34,6 +34,7 @@ type operation struct {
 	accounts *accountNames
 	registry *registry
 	lockWait time.Duration
+	unsynced []string        // files that are made and not synced
 	dirty    map[string]bool // directories with changes that are not synced
 	made     int             // temporary names given out
 	allKinds []namedKind
@@ -109,15 +110,16 @@ func (o *operation) say(line stateLine) error {
 	return nil
 }
 
-// writePlan writes what undo will read. It is durable before anything is made.
-func (o *operation) writePlan() (unsynced []string, err error) {
+// writePlan writes what undo will read. The caller syncs it before anything is made.
+func (o *operation) writePlan() error {
 	content, err := json.Marshal(plan{LockWait: o.lockWait, Steps: o.steps})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	content = fmt.Appendf(content, "\n%s\n", checksum(content))
 	name := o.path(filePlan)
-	return []string{name, path.Dir(name)}, o.machine.disk.Create(name, content, rootFile)
+	o.unsynced = append(o.unsynced, name, path.Dir(name))
+	return o.machine.disk.Create(name, content, rootFile)
 }
 
 // readPlan reads it back; without a plan nothing was made.
@@ -158,15 +160,16 @@ func (o *operation) touch(names ...string) {
 	}
 }
 
-// flush makes all changes of directories durable. A directory that is gone
-// needs nothing; the one that held it was changed as well.
+// flush makes all that was made and changed durable, in one round. A directory
+// that is gone needs nothing; the one that held it was changed as well.
 func (o *operation) flush() error {
-	var names []string
+	names := o.unsynced
 	for name := range o.dirty {
 		if _, err := o.machine.disk.Stat(name); err == nil {
 			names = append(names, name)
 		}
 	}
+	o.unsynced = nil
 	clear(o.dirty)
 	if len(names) == 0 {
 		return nil

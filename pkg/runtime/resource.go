@@ -41,6 +41,11 @@ type resource struct {
 	content    []byte // of a file that is to be
 	owner      string // as declared: names or numbers
 	group      string
+	expectedID uint32 // of a user or group that goes; 0: any
+	hash       string // of a user's password; "": as it is
+	expired    bool   // whether a user may log in no more
+	wanted     string // identifies what is declared
+	dropped    bool   // another declaration replaced it
 	beforeText string // of files, for people
 }
 

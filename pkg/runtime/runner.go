@@ -18,6 +18,9 @@ type Runner interface {
 	Kill(ctx context.Context, who Identity) error
 	// Machine describes the machine.
 	Machine() Machine
+	// Lives tells whether that process is still there. Where Start is 0, any
+	// process with that number is meant.
+	Lives(who Identity) bool
 	// Find tells whether a program is installed.
 	Find(program string) bool
 }

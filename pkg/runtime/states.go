@@ -242,15 +242,17 @@ func (r *records) tombstone(id string) (history, error) {
 }
 
 // begin makes the directory of an operation, with its first state line in it, at
-// once: where it is there already, fs.ErrExist.
-func (r *records) begin(id string, line stateLine) error {
+// once: where it is there already, fs.ErrExist. It is durable once the names that
+// it returns are synced.
+func (r *records) begin(id string, line stateLine) (unsynced []string, err error) {
+	line.Time = r.clock.Now().UTC()
 	content, err := encodeLine(line)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	making := r.path(directoryNew, fmt.Sprintf("%s.%d.%d", id, line.Runner.PID, line.Runner.Start))
 	if err := r.disk.MakeDirectory(making, rootOnly); err != nil {
-		return err
+		return nil, err
 	}
 	state := path.Join(making, fileState)
 	err = r.disk.Create(state, content, rootFile)
@@ -258,15 +260,13 @@ func (r *records) begin(id string, line stateLine) error {
 		err = r.disk.Allocate(state, stateSpace)
 	}
 	if err == nil {
-		err = r.disk.Sync(state, making)
-	}
-	if err == nil {
 		err = r.disk.Rename(making, r.path(directoryOut, id))
 	}
 	if err != nil {
-		return errors.Join(err, r.removeAll(making))
+		return nil, errors.Join(err, r.removeAll(making))
 	}
-	return r.disk.Sync(r.path(directoryOut), r.path(directoryNew))
+	open := r.path(directoryOut, id)
+	return []string{r.path(directoryNew), r.path(directoryOut), open, path.Join(open, fileState)}, nil
 }
 
 // removeAll removes a directory of ours that holds files only.

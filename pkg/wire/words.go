@@ -214,6 +214,7 @@ const (
 	CodeFull     = "full"     // no space left
 	CodeDeclared = "declared" // what the backend declares makes no sense
 	CodeChild    = "child"    // a child process failed
+	CodePivot    = "pivot"    // all was put back but a pivot, which has no way back
 	CodeOrder    = "order"    // the word does not fit the operation's state
 	CodeInternal = "internal" // anything else
 )

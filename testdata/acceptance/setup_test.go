@@ -3,6 +3,7 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -30,7 +31,7 @@ func newSharedPanel() (*panel, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPanel(directory, "")
+	p, err := newPanel(directory, fmt.Sprintf("[backends]\ndirectory = %q\n", filepath.Join(directory, "backends")))
 	if err != nil {
 		return nil, err
 	}

@@ -14,11 +14,11 @@ import (
 //	uid            its number, and its group's
 //	home           its home
 //	home_uid       the number of the user whom the home belongs to: the main user's where it is at or inside that one's
-//	home_kept      yes where the home is the main user's, and so stays when this user goes
+//	home_kept      true where the home is the main user's, and so stays when this user goes
 //	directory      the directory below the home that is made for it, relative; or nothing
 //	shell          the login shell in passwd, which follows from the access
 //	gecos          the comment in passwd
-//	active         yes, or no where it or its account is disabled
+//	active         true, or false where it or its account is disabled
 //	access         none, sftp, rsync, jail or shell
 //	main           the main user of its account, its own name where it is that
 //	group          further groups that it is in

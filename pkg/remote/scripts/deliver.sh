@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Puts one program, which comes over standard input, into the runtime's
 # directory. It is there whole or not at all, whoever else delivers it too.
 # Arguments: a word that begins each line for the panel, a mode that makes no

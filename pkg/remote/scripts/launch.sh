@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Becomes a program of the runtime's directory, or says that it is missing.
 # Arguments: a word that begins each line for the panel (the login shell may
 # print lines of its own before), "open" or "gated", the program, its arguments.

@@ -1,0 +1,276 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"orchestra/pkg/runtime"
+)
+
+// simMachine is a server: the real runtime over a disk in memory.
+type simMachine struct {
+	world  *simWorld
+	id     int64
+	name   string
+	memory *runtime.Memory
+
+	mutex     sync.Mutex
+	up        bool
+	boot      int
+	pids      int
+	processes map[int]*simProcess
+	random    *rand.Rand
+	serving   sync.WaitGroup
+
+	// child, where set, decides what becomes of a child process; nil: it runs.
+	child func(runtime.Child) *runtime.Result
+	hangs func(runtime.Child) bool
+	// units counts the reloads.
+	units int
+}
+
+// simProcess is a runtime on a machine.
+type simProcess struct {
+	machine *simMachine
+	pid     int
+	boot    int
+	disk    *runtime.MemoryProcess
+	cable   *cable
+	cancel  context.CancelFunc
+	gone    chan struct{} // closed when it is killed
+
+	mutex sync.Mutex
+	dead  bool
+}
+
+const dataDirectory = "/srv/data"
+
+func newMachine(w *simWorld, id int64, seed uint64) *simMachine {
+	m := &simMachine{
+		world: w, id: id, name: fmt.Sprintf("h1%d", id), up: true, boot: 1, pids: 100, processes: map[int]*simProcess{},
+		random: rand.New(rand.NewPCG(seed, uint64(id))),
+		memory: runtime.NewMemory(runtime.MemoryOptions{Seed: seed + uint64(id)}),
+	}
+	root := runtime.Attributes{Mode: 0o755}
+	for _, directory := range []string{"/etc", "/srv", dataDirectory, "/var", "/var/lib"} {
+		m.memory.PutDirectory(directory, root)
+	}
+	m.memory.Put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", runtime.Attributes{Mode: 0o644})
+	m.memory.Put("/etc/group", "root:x:0:\n", runtime.Attributes{Mode: 0o644})
+	m.memory.Put("/etc/shadow", "root:*:1::::::\n", runtime.Attributes{Mode: 0o640})
+	m.memory.Put("/etc/gshadow", "root:*::\n", runtime.Attributes{Mode: 0o640})
+	m.memory.Put("/etc/map", "neighbour: stays\n", runtime.Attributes{Mode: 0o644})
+	return m
+}
+
+func (m *simMachine) isUp() bool {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return m.up
+}
+
+// start runs a runtime at the other end of c.
+func (m *simMachine) start(c *cable) bool {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if !m.up {
+		return false
+	}
+	m.pids++
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &simProcess{machine: m, pid: m.pids, boot: m.boot, cable: c, cancel: cancel, gone: make(chan struct{})}
+	p.disk = m.memory.Process(fmt.Sprint(p.pid))
+	c.process = p
+	m.processes[p.pid] = p
+	m.serving.Go(func() {
+		defer cancel()
+		err := runtime.Serve(ctx, runtime.Options{
+			Disk: p.disk, Clock: runtime.SystemClock{}, Runner: p, Input: machineInput{c}, Output: machineOutput{c},
+		})
+		m.world.trace("%s[%d] ended: %v", m.name, p.pid, err)
+		m.mutex.Lock()
+		delete(m.processes, p.pid)
+		m.mutex.Unlock()
+		p.disk.Kill() // its locks
+		c.down.end(m.world.network.delay())
+	})
+	return true
+}
+
+func (p *simProcess) isDead() bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.dead
+}
+
+// kill is kill -9: nothing that the process does has any effect any more.
+func (p *simProcess) kill() {
+	p.mutex.Lock()
+	if p.dead {
+		p.mutex.Unlock()
+		return
+	}
+	p.dead = true
+	close(p.gone)
+	p.mutex.Unlock()
+	p.disk.Kill()
+	p.cable.up.sever(errCrashed)
+	p.cable.down.end(p.machine.world.network.delay())
+	p.cancel()
+	p.machine.mutex.Lock()
+	delete(p.machine.processes, p.pid)
+	p.machine.mutex.Unlock()
+}
+
+// killAll ends every runtime on the machine, as the out-of-memory killer would.
+func (m *simMachine) killAll() {
+	m.mutex.Lock()
+	var all []*simProcess
+	for _, p := range m.processes {
+		all = append(all, p)
+	}
+	m.mutex.Unlock()
+	for _, p := range all {
+		p.kill()
+	}
+}
+
+// powerCut stops the machine. Nobody hears of it, or the connections are reset
+// when it is up again.
+func (m *simMachine) powerCut() {
+	m.mutex.Lock()
+	m.up = false
+	m.mutex.Unlock()
+	m.world.network.setCut(m.id, true)
+	m.killAll()
+	m.memory.PowerCut()
+}
+
+// powerOn boots the machine.
+func (m *simMachine) powerOn() {
+	m.mutex.Lock()
+	m.up, m.boot = true, m.boot+1
+	m.mutex.Unlock()
+	m.world.network.reset(m.id) // what the old boot had is not known any more
+	m.world.network.setCut(m.id, false)
+}
+
+// The runner of one runtime.
+
+// Run implements runtime.Runner.
+func (p *simProcess) Run(ctx context.Context, child runtime.Child) (runtime.Result, error) {
+	m := p.machine
+	m.mutex.Lock()
+	wait := time.Duration(m.random.IntN(3_000_000))
+	hangs, decided := m.hangs != nil && m.hangs(child), m.child
+	m.mutex.Unlock()
+	if hangs {
+		wait = time.Hour
+	}
+	timeout := child.Timeout
+	if timeout == 0 {
+		timeout = runtime.DefaultTimeout
+	}
+	select {
+	case <-p.gone:
+		return runtime.Result{}, errCrashed
+	case <-ctx.Done():
+		return runtime.Result{ExitCode: -1}, nil
+	case <-time.After(min(wait, timeout)):
+		if wait > timeout {
+			return runtime.Result{ExitCode: -1, TimedOut: true}, nil
+		}
+	}
+	if decided != nil {
+		if result := decided(child); result != nil {
+			return *result, nil
+		}
+	}
+	switch child.Kind {
+	case runtime.ChildDeclare:
+		return simDeclare(child)
+	case runtime.ChildProgram:
+		m.mutex.Lock()
+		m.units++
+		m.mutex.Unlock()
+		return runtime.Result{Output: strings.Join(child.Arguments, " ")}, nil
+	}
+	return runtime.Result{}, nil
+}
+
+// simDeclare is the declaring part of the test backend: a file, an entry of a
+// shared map and a reload for each item.
+func simDeclare(child runtime.Child) (runtime.Result, error) {
+	objects, err := runtime.DecodeObjects(string(child.Input))
+	if err != nil {
+		return runtime.Result{ExitCode: 1, Output: err.Error()}, nil
+	}
+	var out []byte
+	for i, object := range objects {
+		path := dataDirectory + "/" + object.Name
+		if object.Action == "delete" {
+			out = runtime.AppendDeclaration(out, i+1, "absent", path)
+			out = runtime.AppendDeclaration(out, i+1, "drop-entry", "/etc/map", object.Name, "colon")
+			continue
+		}
+		out = runtime.AppendDeclaration(out, i+1, "file", path, "0", "0", "0644", object.Facts["value"]+"/"+object.Facts["label"]+"\n")
+		out = runtime.AppendDeclaration(out, i+1, "entry", "/etc/map", object.Name, object.Facts["value"], "colon")
+	}
+	out = runtime.AppendDeclaration(out, 0, "reload", "mapd.service")
+	return runtime.Result{Answer: runtime.EndDeclarations(out)}, nil
+}
+
+// Self implements runtime.Runner.
+func (p *simProcess) Self() runtime.Identity {
+	return runtime.Identity{PID: p.pid, Start: uint64(p.pid), BootID: fmt.Sprint(p.boot)}
+}
+
+// Kill implements runtime.Runner.
+func (p *simProcess) Kill(_ context.Context, who runtime.Identity) error {
+	p.machine.mutex.Lock()
+	other := p.machine.processes[who.PID]
+	p.machine.mutex.Unlock()
+	if other != nil && who.BootID == fmt.Sprint(p.boot) {
+		p.machine.world.trace("%s[%d] kills %d", p.machine.name, p.pid, who.PID)
+		other.kill()
+	}
+	return nil
+}
+
+// Alive implements runtime.Runner.
+func (p *simProcess) Alive(pid int) bool {
+	p.machine.mutex.Lock()
+	defer p.machine.mutex.Unlock()
+	return p.machine.processes[pid] != nil
+}
+
+// Machine implements runtime.Runner.
+func (p *simProcess) Machine() runtime.Machine {
+	return runtime.Machine{BootID: fmt.Sprint(p.boot), Hostname: p.machine.name, Architecture: "amd64"}
+}
+
+// Find implements runtime.Runner.
+func (p *simProcess) Find(string) bool { return true }
+
+// content returns what the machine serves: files and entries, by item.
+func (m *simMachine) content() (files, entries map[string]string) {
+	files, entries = map[string]string{}, map[string]string{}
+	for path, text := range m.memory.Dump("/var/lib/orchestra") {
+		if name, is := strings.CutPrefix(path, dataDirectory+"/"); is {
+			_, content, _ := strings.Cut(text, "0644 ")
+			files[name] = strings.TrimSuffix(content, "\n")
+		}
+		if path == "/etc/map" {
+			_, content, _ := strings.Cut(text, "0644 ")
+			for line := range strings.Lines(content) {
+				key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+				entries[key] = strings.TrimSpace(value)
+			}
+		}
+	}
+	return files, entries
+}

@@ -1,0 +1,289 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"orchestra/pkg/fault"
+	"orchestra/pkg/remote"
+)
+
+// stream is one direction of a simulated connection: what is written arrives
+// after a delay, in order. Writing never waits.
+type stream struct {
+	mutex   sync.Mutex
+	packets []packet
+	ended   error // what the reader sees after the last packet
+	endsAt  time.Time
+	broken  error // what the reader sees at once
+	stalled bool  // the cable is cut: what was sent arrives when it heals
+	deaf    bool  // nobody reads any more
+	wake    chan struct{}
+	last    time.Time
+}
+
+type packet struct {
+	data []byte
+	at   time.Time
+}
+
+func newStream() *stream { return &stream{wake: make(chan struct{}, 1)} }
+
+func (s *stream) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// send puts data on its way.
+func (s *stream) send(data []byte, delay time.Duration) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.deaf || s.ended != nil || s.broken != nil {
+		return io.ErrClosedPipe
+	}
+	at := time.Now().Add(delay)
+	if at.Before(s.last) {
+		at = s.last
+	}
+	s.last = at
+	s.packets = append(s.packets, packet{append([]byte(nil), data...), at})
+	s.poke()
+	return nil
+}
+
+// end ends the stream behind all that was sent.
+func (s *stream) end(delay time.Duration) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.ended == nil {
+		s.ended, s.endsAt = io.EOF, time.Now().Add(delay)
+		s.poke()
+	}
+}
+
+// sever ends it at once, losing what is on its way.
+func (s *stream) sever(err error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.broken == nil {
+		s.broken = err
+		s.poke()
+	}
+}
+
+func (s *stream) stall(stalled bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.stalled = stalled
+	s.poke()
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	for {
+		s.mutex.Lock()
+		now := time.Now()
+		var wait <-chan time.Time
+		switch {
+		case s.broken != nil:
+			s.mutex.Unlock()
+			return 0, s.broken
+		case s.stalled:
+		case len(s.packets) > 0:
+			first := &s.packets[0]
+			if !now.Before(first.at) {
+				n := copy(p, first.data)
+				if first.data = first.data[n:]; len(first.data) == 0 {
+					s.packets = s.packets[1:]
+				}
+				s.mutex.Unlock()
+				return n, nil
+			}
+			wait = time.After(first.at.Sub(now))
+		case s.ended != nil:
+			if !now.Before(s.endsAt) {
+				s.mutex.Unlock()
+				return 0, s.ended
+			}
+			wait = time.After(s.endsAt.Sub(now))
+		}
+		s.mutex.Unlock()
+		select {
+		case <-s.wake:
+		case <-wait:
+		}
+	}
+}
+
+// cable is one connection between the panel and a machine.
+type cable struct {
+	network *network
+	machine *simMachine
+	up      *stream // to the machine
+	down    *stream // to the panel
+	errors  *stream
+	process *simProcess
+	panel   *simPanel
+}
+
+// network delays, cuts and loses, as a seed wants it.
+type network struct {
+	mutex  sync.Mutex
+	random *rand.Rand
+	cables []*cable
+	cut    map[int64]bool // machines whose cable is cut
+	frames int            // writes of either side so far
+	// strike, where set, is asked at each write: it may break something.
+	strike func(n int, c *cable, fromPanel bool) (drop bool)
+}
+
+var errReset = errors.New("connection reset by peer")
+
+func (n *network) delay() time.Duration {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return 200*time.Microsecond + time.Duration(n.random.IntN(2_000_000))
+}
+
+// count numbers a write and asks whether something strikes there.
+func (n *network) count(c *cable, fromPanel bool) (drop bool) {
+	n.mutex.Lock()
+	n.frames++
+	number, strike := n.frames, n.strike
+	n.mutex.Unlock()
+	return strike != nil && strike(number, c, fromPanel)
+}
+
+// setCut cuts the cable of a machine, or heals it: what was on its way then
+// arrives, however late.
+func (n *network) setCut(machine int64, cut bool) {
+	n.mutex.Lock()
+	n.cut[machine] = cut
+	cables := append([]*cable(nil), n.cables...)
+	n.mutex.Unlock()
+	for _, c := range cables {
+		if c.machine.id == machine {
+			c.up.stall(cut)
+			c.down.stall(cut)
+		}
+	}
+}
+
+// reset breaks all connections with a machine.
+func (n *network) reset(machine int64) {
+	n.mutex.Lock()
+	cables := append([]*cable(nil), n.cables...)
+	n.mutex.Unlock()
+	for _, c := range cables {
+		if c.machine.id == machine {
+			c.up.sever(errReset)
+			c.down.sever(errReset)
+		}
+	}
+}
+
+// simTransport is the panel's way to one machine.
+type simTransport struct {
+	panel   *simPanel
+	machine *simMachine
+}
+
+func (t *simTransport) Close() error { return nil }
+
+// connectTime is how long the panel waits for a machine that does not answer.
+const connectTime = 10 * time.Second
+
+func (t *simTransport) Start(ctx context.Context, _ remote.Command) (remote.Process, error) {
+	if t.panel.isCrashed() {
+		return nil, errCrashed
+	}
+	n := t.machine.world.network
+	if err := pause(ctx, n.delay()); err != nil {
+		return nil, err
+	}
+	n.mutex.Lock()
+	cut := n.cut[t.machine.id]
+	n.mutex.Unlock()
+	if cut || !t.machine.isUp() {
+		if err := pause(ctx, connectTime); err != nil {
+			return nil, err
+		}
+		return nil, fault.New(fault.Unreachable, "%s does not answer", t.machine.name)
+	}
+	c := &cable{network: n, machine: t.machine, up: newStream(), down: newStream(), errors: newStream(), panel: t.panel}
+	c.errors.end(0)
+	if t.panel.isCrashed() || !t.machine.start(c) {
+		return nil, fault.New(fault.Unreachable, "%s does not answer", t.machine.name)
+	}
+	n.mutex.Lock()
+	n.cables = append(n.cables, c)
+	n.mutex.Unlock()
+	return c, nil
+}
+
+// The panel's side of a cable.
+
+func (c *cable) Input() io.WriteCloser { return panelEnd{c} }
+func (c *cable) Output() io.Reader     { return c.down }
+func (c *cable) Errors() io.Reader     { return c.errors }
+func (c *cable) Wait() error           { return nil }
+
+func (c *cable) Kill() error {
+	c.down.sever(io.ErrClosedPipe)
+	c.up.end(c.network.delay())
+	return nil
+}
+
+type panelEnd struct{ c *cable }
+
+func (e panelEnd) Write(p []byte) (int, error) {
+	if e.c.panel.isCrashed() {
+		return 0, errCrashed
+	}
+	if e.c.network.count(e.c, true) {
+		return 0, errReset
+	}
+	if e.c.panel.isCrashed() {
+		// It died while it was sending: a part of it may be out.
+		e.c.up.send(p[:len(p)/2], e.c.network.delay())
+		return 0, errCrashed
+	}
+	return len(p), e.c.up.send(p, e.c.network.delay())
+}
+
+func (e panelEnd) Close() error {
+	e.c.up.end(e.c.network.delay())
+	return nil
+}
+
+// The machine's side.
+
+type machineInput struct{ c *cable }
+
+func (e machineInput) Read(p []byte) (int, error) { return e.c.up.Read(p) }
+
+func (e machineInput) Close() error {
+	e.c.up.sever(io.ErrClosedPipe)
+	return nil
+}
+
+type machineOutput struct{ c *cable }
+
+func (e machineOutput) Write(p []byte) (int, error) {
+	if e.c.process.isDead() {
+		return 0, errCrashed
+	}
+	if e.c.network.count(e.c, false) {
+		return 0, errReset
+	}
+	if e.c.process.isDead() {
+		e.c.down.send(p[:len(p)/2], e.c.network.delay())
+		return 0, errCrashed
+	}
+	return len(p), e.c.down.send(p, e.c.network.delay())
+}
