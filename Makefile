@@ -1,6 +1,7 @@
 # `make demo` shows the main job; `make test` proves it. The rest is for who works here.
 SHELL := /bin/bash
-GOFLAGS_RELEASE := -trimpath -ldflags "-s -w"
+VERSION := $(or $(shell git describe --tags --always 2>/dev/null),development)
+GOFLAGS_RELEASE := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED := 0
 # The go tool leaves folders named testdata out of its patterns, so that they are named here.

@@ -26,10 +26,15 @@ func declared(t *testing.T, script string, objects ...backend.Object) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner, err := runtime.NewSystemRunner()
+	runner, err := runtime.NewRealRunner("/", false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if err := runner.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	result, err := runner.Run(context.Background(), runtime.Child{
 		Kind: runtime.ChildDeclare, Script: script, Input: []byte(records), Timeout: time.Minute,
 	})
@@ -94,7 +99,7 @@ func TestWhatAUserDeclares(t *testing.T) {
 		{"without keys and password", save(facts(noun.Facts{"keys": "", "password": ""}), nil), []string{
 			"absent /etc/ssh/orchestra/keys/acme-web", "Acme $(id) 'n ! 0"}, []string{"file "}},
 		{"disabled", save(facts(noun.Facts{"active": false}), facts(nil)), []string{
-			"absent /etc/ssh/orchestra/keys/acme-web", "\x100\x11 1", "act processes 70001 probe_processes end_processes nothing later",
+			"absent /etc/ssh/orchestra/keys/acme-web", "\x101\x11 1", "act processes 70001 probe_processes end_processes nothing later",
 		}, []string{"file "}},
 		{"into the jail", save(facts(noun.Facts{"access": "jail", "shell": "/bin/bash"}), facts(nil)), []string{
 			"entry /srv/orchestra/jail/etc/passwd acme-web x:70001:70001::/home/acme-web:/bin/bash colon", "member orchestra-jail acme-web",

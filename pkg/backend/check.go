@@ -160,7 +160,7 @@ func trial(b *Backend) []Finding {
 }
 
 func tryDeclaring(ctx context.Context, script, records string) error {
-	runner, err := runtime.NewSystemRunner()
+	runner, err := runtime.NewRealRunner("/", false)
 	if err != nil {
 		return err
 	}

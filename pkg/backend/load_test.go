@@ -86,7 +86,7 @@ func TestCheckFindsWhatGoesRoundTheRuntime(t *testing.T) {
 		{actsFile, "do_it() { systemctl restart ssh; }\n", "systemctl"},
 		{actsFile, "do_it() { A=1 sudo true; }\n", "sudo"},
 		{declareFile, "fi\n", "bash"},
-		{declareFile, "printf 'oops\\0' >&4\n", "declarations"},
+		{declareFile, "printf 'oops\\0' >&4\n", "makes no sense"},
 		{declareFile, "exit 3\n", "exit code 3"},
 	} {
 		folder := filepath.Join(t.TempDir(), "mine")

@@ -10,7 +10,6 @@ import (
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
-	"orchestra/pkg/operation"
 	"orchestra/pkg/output"
 	"orchestra/pkg/prompt"
 	"orchestra/pkg/settings"
@@ -27,7 +26,6 @@ type app struct {
 
 	settings    *settings.Settings
 	store       *store.Store
-	coordinator *operation.Coordinator
 	connections *connections
 	backends    func() (*backend.Catalogue, error)
 	progress    *progress // while an operation is shown
@@ -141,6 +139,9 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.dropPrivileges(loaded); err != nil {
+		return nil, err
+	}
 	opened, err := store.Open(ctx, store.Options{
 		Path: a.process.path(loaded.Database), Registry: a.registry, Settings: loaded, Now: a.process.Now,
 	})
@@ -150,6 +151,17 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	a.store = opened
 	a.closers = append(a.closers, opened.Close)
 	return opened, nil
+}
+
+// dropPrivileges makes root the owner of the database, so that all that is
+// written beside it, locks above all, has one owner.
+func (a *app) dropPrivileges(loaded *settings.Settings) error {
+	if a.process.User != 0 || !a.process.Owns {
+		return nil
+	}
+	a.actor() // who it was is asked first
+	_, err := store.DropToOwner(a.process.path(loaded.Database))
+	return err
 }
 
 // view reads the database in one transaction.

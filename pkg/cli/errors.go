@@ -104,7 +104,7 @@ func (a *app) showError(err error) {
 	if body.Hint != "" {
 		a.paragraph(paint.Cyan(a.say(message.New("hint:"))), len(a.say(message.New("hint:"))), body.Hint)
 	}
-	if body.Number != 0 {
+	if body.Number != 0 && !strings.Contains(body.Hint, "log show") {
 		a.paragraph(paint.Cyan(a.say(message.New("log:"))), len(a.say(message.New("log:"))), fmt.Sprintf("orchestra log show %d", body.Number))
 	}
 }

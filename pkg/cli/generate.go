@@ -2,58 +2,58 @@ package cli
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
-	"github.com/spf13/cobra"
-
-	"orchestra/pkg/message"
+	"orchestra/pkg/output"
 )
 
-// generateCommand makes the hidden `orchestra generate`, which writes the files
-// that are derived from the commands: completions/ and man/.
-func (a *app) generateCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "generate DIRECTORY", Hidden: true, Short: a.say(message.New("Write completions and man pages")),
-		Example: "orchestra generate .", Args: exactly(1, "DIRECTORY"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			// In English, whatever the language of who builds.
-			english := &app{process: a.process, registry: a.registry, language: "en", log: a.log}
-			english.process.Streams.Out, english.process.Streams.OutTerminal, english.process.Streams.Width = nil, false, 0
-			root := english.newRoot()
-			english.growAll(root)
-			return writeGenerated(english, root, a.process.path(args[0]))
-		},
+// Generate writes the files that are derived from the commands: the completion
+// scripts of the shells, and the man pages. What is there and derived no longer
+// is removed.
+func Generate(completions, man string) error {
+	// In English, whatever the language of who builds.
+	a := newApp(Process{Streams: output.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, Now: time.Now})
+	a.language = "en"
+	if err := a.register(); err != nil {
+		return err
 	}
-}
-
-// generated returns all derived files by name.
-func generated(a *app, root *cobra.Command) (map[string][]byte, error) {
-	files := map[string][]byte{}
+	root := a.newRoot()
+	a.growAll(root)
+	scripts := map[string][]byte{}
 	for shell, name := range map[string]string{"bash": "orchestra.bash", "zsh": "_orchestra", "fish": "orchestra.fish"} {
 		var out bytes.Buffer
 		if err := writeCompletion(root, shell, &out); err != nil {
-			return nil, err
+			return fmt.Errorf("the completion of %s: %w", shell, err)
 		}
-		files[filepath.Join("completions", name)] = out.Bytes()
+		scripts[name] = out.Bytes()
 	}
-	for name, page := range manPages(a, root) {
-		files[filepath.Join("man", name)] = page
-	}
-	return files, nil
+	return errors.Join(replaceFiles(completions, scripts), replaceFiles(man, manPages(a, root)))
 }
 
-func writeGenerated(a *app, root *cobra.Command, directory string) error {
-	files, err := generated(a, root)
+// replaceFiles makes a directory hold these files and no others.
+func replaceFiles(directory string, files map[string][]byte) error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return err
 	}
-	for name, text := range files {
-		file := filepath.Join(directory, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
+	for _, entry := range entries {
+		if files[entry.Name()] == nil {
+			if err := os.Remove(filepath.Join(directory, entry.Name())); err != nil {
+				return err
+			}
 		}
-		if err := os.WriteFile(file, text, 0o644); err != nil {
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(directory, name), text, 0o644); err != nil {
 			return err
 		}
 	}

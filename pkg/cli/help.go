@@ -91,12 +91,12 @@ func (p *page) pairs(pairs [][2]string, column int) {
 	}
 }
 
-func (p *page) say(format string) string { return p.app.say(message.New(format)) }
+func (p *page) phrase(format string) string { return p.app.say(message.New(format)) }
 
 // root writes the help of the program.
 func (p *page) root(cmd *cobra.Command) {
-	p.text(p.say("Orchestra administers a hosting provider's accounts and services over its servers: one change reaches all of them, or none."))
-	p.heading(p.say("Usage:"))
+	p.text(p.phrase("Orchestra administers a hosting provider's accounts and services over its servers: one change reaches all of them, or none."))
+	p.heading(p.phrase("Usage:"))
 	p.line("  orchestra NOUN VERB [NAME] [flags]")
 	p.line("")
 	longest := 0
@@ -113,29 +113,52 @@ func (p *page) root(cmd *cobra.Command) {
 			}
 		}
 		if len(pairs) > 0 {
-			p.heading(p.say(group.Title) + ":")
+			p.heading(p.app.say(areaTitle(group.ID)) + ":")
 			p.pairs(pairs, flagsColumn)
 			p.line("")
 		}
 	}
-	p.text(p.say("Nouns have the verbs add, list, show, set and delete, and some have more: orchestra NOUN --help lists them."))
-	p.heading(p.say("Begin here:"))
+	p.text(p.phrase("Nouns have the verbs add, list, show, set and delete, and some have more: orchestra NOUN --help lists them."))
+	p.heading(p.phrase("Begin here:"))
 	for _, command := range []string{"orchestra init", "orchestra account add --help", "orchestra help topics"} {
 		p.line("  " + p.paint.Cyan(command))
 	}
 }
 
+// areaTitle returns the heading of a group of commands.
+func areaTitle(area string) message.Text {
+	switch area {
+	case "Accounts":
+		return message.New("Accounts")
+	case "Mail":
+		return message.New("Mail")
+	case "DNS":
+		return message.New("DNS")
+	case "Web":
+		return message.New("Web")
+	case "Databases":
+		return message.New("Databases")
+	case "Billing":
+		return message.New("Billing")
+	case "Monitoring":
+		return message.New("Monitoring")
+	case "Servers":
+		return message.New("Servers")
+	}
+	return message.New("Administration")
+}
+
 // noun writes the help of a command that has commands.
 func (p *page) noun(cmd *cobra.Command) {
 	p.text(cmdText(cmd))
-	p.heading(p.say("Usage:"))
+	p.heading(p.phrase("Usage:"))
 	word := "VERB [NAME] [flags]"
 	if p.app.registry.Noun(cmd.Name()) == nil {
 		word = "COMMAND [flags]"
 	}
 	p.line("  " + cmd.CommandPath() + " " + word)
 	p.line("")
-	p.heading(p.say("Verbs:"))
+	p.heading(p.phrase("Verbs:"))
 	var pairs [][2]string
 	for _, command := range cmd.Commands() {
 		if command.IsAvailableCommand() {
@@ -159,7 +182,7 @@ func (p *page) example(cmd *cobra.Command) {
 	if cmd.Example == "" {
 		return
 	}
-	p.heading(p.say("Example:"))
+	p.heading(p.phrase("Example:"))
 	for _, line := range strings.Split(cmd.Example, "\n") {
 		for n, part := range wrapCommand(line, p.width-4) {
 			lead := "  "
@@ -200,7 +223,7 @@ func wrapCommand(line string, width int) []string {
 // verb writes the help of a command that does something.
 func (p *page) verb(cmd *cobra.Command) {
 	p.text(cmdText(cmd))
-	p.heading(p.say("Usage:"))
+	p.heading(p.phrase("Usage:"))
 	use := cmd.Use
 	if cmd.HasParent() {
 		use = cmd.Parent().CommandPath() + " " + use
@@ -211,11 +234,11 @@ func (p *page) verb(cmd *cobra.Command) {
 	p.line("  " + use)
 	p.line("")
 	p.example(cmd)
-	for _, section := range []struct{ key, title string }{
-		{"", "Flags:"}, {sectionList, "What is shown:"}, {sectionOperation, "How it is done:"},
+	for _, section := range [][2]string{
+		{"", p.phrase("Flags:")}, {sectionList, p.phrase("What is shown:")}, {sectionOperation, p.phrase("How it is done:")},
 	} {
-		if pairs := flagPairs(cmd, section.key); len(pairs) > 0 {
-			p.heading(p.say(section.title))
+		if pairs := flagPairs(cmd, section[0]); len(pairs) > 0 {
+			p.heading(section[1])
 			p.pairs(pairs, flagsColumn)
 			p.line("")
 		}

@@ -147,7 +147,7 @@ func (a *app) logShow(ctx context.Context, number int64) error {
 	for _, phase := range record.Phases {
 		document.Phases = append(document.Phases, phaseDocument{
 			Server: phase.ServerName, Backend: phase.Backend, Phase: phase.Phase, Outcome: phase.Outcome,
-			Started: phase.Started.UTC(), Seconds: phase.Duration.Seconds(), Changed: phase.Changed,
+			Started: phase.Started.UTC(), Seconds: milliseconds(phase.Duration.Seconds()), Changed: phase.Changed,
 			Resource: phase.Resource, Message: phase.Message, Output: phase.Output, Actions: phase.Actions,
 		})
 	}

@@ -99,8 +99,8 @@ func rootPage(a *app, root *cobra.Command) []byte {
 		flags.VisitAll(func(flag *pflag.Flag) { m.tagged(strings.TrimSpace(flagPair(flag)[0]), flag.Usage) })
 	}
 	m.section("EXIT STATUS")
-	for _, code := range exitCodes() {
-		m.tagged(code[0], code[1])
+	for _, status := range exitCodes() {
+		m.tagged(status.code, status.text.String())
 	}
 	m.section("FILES")
 	m.tagged("/etc/orchestra/orchestra.toml", "The configuration: orchestra.toml(5).")
@@ -163,12 +163,12 @@ func commandPage(a *app, command *cobra.Command) []byte {
 
 // verbFlags writes the flags that are this verb's own.
 func (m *manual) verbFlags(verb *cobra.Command) {
-	verb.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+	verb.Flags().VisitAll(func(flag *pflag.Flag) {
 		if section := sectionOf(flag); !flag.Hidden && flag.Name != "help" && section != sectionGlobal && section != sectionOperation {
 			m.tagged(strings.TrimSpace(flagPair(flag)[0]), flag.Usage)
 		}
 	})
-	if verb.LocalNonPersistentFlags().Lookup("dry-run") != nil {
+	if verb.Flags().Lookup("dry-run") != nil {
 		m.WriteString(".PP\nIt also takes \\fB\\-\\-dry\\-run\\fR, \\fB\\-\\-exit\\-code\\fR, \\fB\\-\\-yes\\fR, \\fB\\-\\-reason\\fR and \\fB\\-\\-wait\\fR.\n")
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
+	"syscall"
 	"time"
 
 	"orchestra/pkg/fault"
@@ -249,10 +251,14 @@ func serverDocuments(servers []operation.ServerOutcome) []serverDocument {
 		for _, phase := range server.Phases {
 			document.Seconds += phase.Duration.Seconds()
 		}
+		document.Seconds = milliseconds(document.Seconds)
 		documents = append(documents, document)
 	}
 	return documents
 }
+
+// milliseconds rounds seconds to what can be told apart.
+func milliseconds(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
 
 func (a *app) texts(texts []message.Text) []string {
 	said := make([]string, 0, len(texts))
@@ -282,7 +288,11 @@ func (a *app) showOutcome(ctx context.Context, outcome *operation.Outcome, secre
 	if outcome.Number != 0 {
 		document.Operation = &outcome.Number
 	}
-	return a.printer().Document(document, changeTable(shown), func(out io.Writer) error { return writeSecrets(out, secrets) })
+	err = a.printer().Document(document, changeTable(shown), func(out io.Writer) error { return writeSecrets(out, secrets) })
+	if err != nil && !errors.Is(err, syscall.EPIPE) && fault.KindOf(err) == fault.Internal && outcome.Number != 0 {
+		return fault.New(fault.Internal, "operation %d is done, but its answer could not be written", outcome.Number).Because(err)
+	}
+	return err
 }
 
 // writeSecrets writes generated secrets: one alone by itself, so that it can be

@@ -64,7 +64,7 @@ func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error
 	}
 	err = a.printer().Document(document, changeTable(shown), func(out io.Writer) error {
 		paint := a.paintOut()
-		if !document.Changed {
+		if !document.Changed && unanswered(preview.Servers) == nil {
 			_, err := fmt.Fprintln(out, a.say(message.New("Nothing would change.")))
 			return err
 		}
@@ -75,14 +75,22 @@ func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error
 	if err != nil {
 		return err
 	}
+	if err := unanswered(preview.Servers); err != nil {
+		return err
+	}
 	a.tell(message.New("This was a dry run: nothing was changed."))
-	for _, server := range preview.Servers {
+	if a.flags.exitCode && document.Changed {
+		return &exitCode{fault.Differences.ExitCode()}
+	}
+	return nil
+}
+
+// unanswered returns why a server could not be asked, nil where all were.
+func unanswered(servers []operation.ServerDifferences) error {
+	for _, server := range servers {
 		if server.Err != nil {
 			return server.Err
 		}
-	}
-	if a.flags.exitCode && document.Changed {
-		return &exitCode{fault.Differences.ExitCode()}
 	}
 	return nil
 }

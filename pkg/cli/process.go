@@ -21,6 +21,9 @@ type Process struct {
 	Version     string   // of the program
 	User        int      // effective uid
 	Now         func() time.Time
+	// Owns says that this command has the process for itself, and may give up
+	// rights for good.
+	Owns bool
 
 	// Nouns are the kinds of things; nil for those of the program.
 	Nouns func() []*noun.Noun
@@ -32,7 +35,7 @@ type Process struct {
 func SystemProcess(version string) Process {
 	return Process{
 		Streams: output.SystemStreams(os.Getenv), Environment: os.Environ(),
-		Version: version, User: os.Geteuid(), Now: time.Now,
+		Version: version, User: os.Geteuid(), Now: time.Now, Owns: true,
 	}
 }
 

@@ -140,7 +140,7 @@ func (a *app) administration() []*cobra.Command {
 	}
 	backend := a.backendCommand()
 	backend.GroupID = "Servers"
-	return append(commands, backend, a.generateCommand())
+	return append(commands, backend)
 }
 
 // grow adds to the tree what args need of it: the verbs of one noun and the

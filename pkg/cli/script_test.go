@@ -92,7 +92,7 @@ func wantExit(ts *testscript.TestScript, want int, args []string, width int) {
 			"ORCHESTRA_CONFIG=" + ts.Getenv("ORCHESTRA_CONFIG"), "LANG=" + ts.Getenv("LANG"), "TERM=" + ts.Getenv("TERM"),
 			"NO_COLOR=" + ts.Getenv("NO_COLOR"), "ORCHESTRA_EMERGENCY_CONTACT=off", "HOME=" + ts.Getenv("WORK"),
 		},
-		Directory: ts.MkAbs("."), Version: "test", User: 0, Now: func() time.Time { return testTime },
+		Directory: ts.MkAbs("."), Connect: fakeServers(ts.Getenv("WORK")), Version: "test", User: 0, Now: func() time.Time { return testTime },
 	})
 	_, err := ts.Stdout().Write(out.Bytes())
 	ts.Check(err)
@@ -113,4 +113,3 @@ func fakeProcess(t *testing.T) (Process, *bytes.Buffer, *bytes.Buffer) {
 		Version:     "test", Now: func() time.Time { return testTime },
 	}, &out, &errs
 }
-

@@ -295,10 +295,19 @@ func (r *run) reopen(ctx context.Context) (store.OperationState, error) {
 		state, err = tx.OperationState(ctx, r.operation.ID)
 		return err
 	})
-	if err == nil {
-		r.store = fresh
+	if err != nil {
+		return "", errors.Join(err, fresh.Close())
 	}
-	return state, err
+	r.closeReopened()
+	r.store = fresh
+	return state, nil
+}
+
+// closeReopened closes a handle of the database that reopen has opened.
+func (r *run) closeReopened() {
+	if r.store != r.c.options.Store {
+		r.store.Close() //nolint:errcheck // it was opened to read after a failure
+	}
 }
 
 // encode turns the objects of steps into what travels. Steps that tell the

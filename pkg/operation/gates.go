@@ -282,14 +282,36 @@ func (r *run) login(ctx context.Context) error {
 	return r.sieve(r.on(ids, func(s *session) error { return r.freshLogin(ctx, s) }))
 }
 
+// How long a fresh login may fail, and how long to wait between two tries.
+const (
+	loginPatience = 5 * time.Second
+	loginInterval = 100 * time.Millisecond
+)
+
+// tryLogin logs in over a new connection and starts the runtime there.
+func (r *run) tryLogin(ctx context.Context, server Server) error {
+	transport, err := r.c.options.Fresh(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer transport.Close() //nolint:errcheck // it has served
+	fresh, err := startLink(ctx, transport)
+	if err != nil {
+		return err
+	}
+	fresh.close()
+	return nil
+}
+
 func (r *run) freshLogin(ctx context.Context, s *session) error {
 	began := time.Now()
-	transport, err := r.c.options.Fresh(ctx, s.server)
-	if err == nil {
-		defer transport.Close() //nolint:errcheck // it has served
-		var fresh *link
-		if fresh, err = startLink(ctx, transport); err == nil {
-			fresh.close()
+	err := r.tryLogin(ctx, s.server)
+	// A daemon that reads its settings again listens nowhere for a moment.
+	for err != nil && ctx.Err() == nil && time.Since(began) < loginPatience {
+		select {
+		case <-ctx.Done():
+		case <-time.After(loginInterval):
+			err = r.tryLogin(ctx, s.server)
 		}
 	}
 	s.turn <- struct{}{}

@@ -57,7 +57,8 @@ func itemFacts(ctx context.Context, view noun.View, rows []noun.Row) ([]noun.Fac
 	}
 	result := make([]noun.Facts, len(rows))
 	for i, row := range rows {
-		result[i] = noun.Facts{"value": row.Text("value"), "label": labels[row.Int("account")]}
+		value, label := row.Text("value"), labels[row.Int("account")]
+		result[i] = noun.Facts{"value": value, "label": label, "content": noun.Content(value + "/" + label + "\n")}
 		if password := row.Text("password"); password != "" {
 			result[i]["password"] = noun.Confidential(password)
 		}

@@ -50,7 +50,9 @@ const attempts = 12
 func (c *Coordinator) Run(ctx context.Context, request Request) (*Outcome, error) {
 	return c.do(ctx, &job{
 		kind: "change", request: request,
-		plan: func(ctx context.Context, tx *store.Tx, _ *lockSet) (*plan, error) { return c.plan(ctx, tx, request.Mutate) },
+		plan: func(ctx context.Context, tx *store.Tx, _ *lockSet) (*plan, error) {
+			return c.plan(ctx, tx, request.Mutate)
+		},
 	})
 }
 
@@ -208,9 +210,7 @@ func (r *run) close() {
 		s.close()
 	}
 	r.set.close(r.ended)
-	if r.store != r.c.options.Store {
-		r.store.Close() //nolint:errcheck // it was opened to read after a failure
-	}
+	r.closeReopened()
 }
 
 // outcome tells what became of the operation so far.

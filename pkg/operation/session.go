@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"orchestra/pkg/fault"
@@ -270,8 +272,8 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 			s.changed += one.Changed
 			s.pivot = s.pivot || one.Pivot
 		}
-		if phase == "reload" && len(one.Actions) > 0 {
-			s.acted[one.Name] = true
+		if phase == "reload" {
+			s.acted[one.Name] = slices.ContainsFunc(one.Actions, func(action string) bool { return strings.HasPrefix(action, "reloaded ") })
 		}
 	}
 	if len(report.Steps) == 0 || report.Failure != nil && !failed {

@@ -217,7 +217,7 @@ func simDeclare(child runtime.Child) (runtime.Result, error) {
 			out = runtime.AppendDeclaration(out, i+1, "drop-entry", "/etc/map", object.Name, "colon")
 			continue
 		}
-		out = runtime.AppendDeclaration(out, i+1, "file", path, "0", "0", "0644", object.Facts["value"]+"/"+object.Facts["label"]+"\n")
+		out = runtime.AppendDeclaration(out, i+1, "file", path, "0", "0", "0644", object.Facts["content"])
 		out = runtime.AppendDeclaration(out, i+1, "entry", "/etc/map", object.Name, object.Facts["value"], "colon")
 	}
 	out = runtime.AppendDeclaration(out, 0, "reload", "mapd.service")
@@ -241,11 +241,11 @@ func (p *simProcess) Kill(_ context.Context, who runtime.Identity) error {
 	return nil
 }
 
-// Alive implements runtime.Runner.
-func (p *simProcess) Alive(pid int) bool {
+// Lives implements runtime.Runner.
+func (p *simProcess) Lives(who runtime.Identity) bool {
 	p.machine.mutex.Lock()
 	defer p.machine.mutex.Unlock()
-	return p.machine.processes[pid] != nil
+	return p.machine.processes[who.PID] != nil && (who.BootID == "" || who.BootID == fmt.Sprint(p.boot))
 }
 
 // Machine implements runtime.Runner.

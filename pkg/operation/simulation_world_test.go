@@ -32,6 +32,8 @@ type simWorld struct {
 	directory string
 	registry  *noun.Registry
 	model     *simModel
+	tally     *simTally
+	interrupt time.Duration // SIGINT after it; 0: none
 
 	mutex sync.Mutex
 	began time.Time
@@ -56,18 +58,13 @@ var simDatabase = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path)
 })
 
-// fastDirectory is a directory whose syncs cost nothing, where there is one.
-func fastDirectory(t testing.TB) string {
+// fastDirectory makes a directory whose syncs cost nothing, where there is one.
+func fastDirectory() (string, error) {
 	base := "/dev/shm"
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
-		return t.TempDir()
+		base = ""
 	}
-	directory, err := os.MkdirTemp(base, "orchestra-simulation")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(directory) })
-	return directory
+	return os.MkdirTemp(base, "orchestra-simulation")
 }
 
 func newWorld(t testing.TB, directory string, seed uint64) *simWorld {
@@ -205,7 +202,9 @@ type simModel struct {
 	items  map[string][2]string // by name: account, value
 }
 
-func newModel() *simModel { return &simModel{labels: map[string]string{}, items: map[string][2]string{}} }
+func newModel() *simModel {
+	return &simModel{labels: map[string]string{}, items: map[string][2]string{}}
+}
 
 func (m *simModel) clone() *simModel {
 	return &simModel{labels: maps.Clone(m.labels), items: maps.Clone(m.items)}
@@ -317,6 +316,17 @@ func (w *simWorld) some(number int) simOperation {
 		return both(add, set)
 	}
 	return add
+}
+
+// beside chooses, at times, what another process does at the same moment: a
+// new item, of the same account or another one.
+func (w *simWorld) beside(number int) *simOperation {
+	if w.random.IntN(3) > 0 {
+		return nil
+	}
+	account := []string{"acme", "bob"}[w.random.IntN(2)]
+	other := simAdd(fmt.Sprintf("other%d", number), account, fmt.Sprintf("o%d", number))
+	return &other
 }
 
 var errInputOutput = errors.Join(errors.New("disk I/O error"), io.ErrShortWrite)

@@ -224,12 +224,26 @@ func (r *run) failed(cause error) error {
 // fault is what a person sees of a backend's failure.
 func (e *refusedError) fault(number int64) *fault.Error {
 	f := e.failure
+	switch f.Code {
+	case wire.CodePanel:
+		return fault.New(fault.Conflict, "the server %s refuses this database: %s; everything is as it was", e.server.Name, f.Message).
+			WithHint("orchestra server adopt %s", e.server.Name)
+	case wire.CodeBusy:
+		return fault.New(fault.Locked, "the server %s is busy with something else: %s; everything is as it was", e.server.Name, f.Message).
+			WithHint("orchestra log show %d", number)
+	}
 	what := f.Step
+	if what == "" {
+		what = "the runtime"
+	}
 	if f.Resource != "" {
 		what += " (" + f.Resource + ")"
 	}
-	return fault.New(fault.Failed, "%s failed on server %s in phase %s: %s; everything is as it was", what, e.server.Name, f.Phase, f.Message).
-		WithHint("orchestra log show %d", number)
+	told := fault.New(fault.Failed, "%s failed on server %s in phase %s: %s; everything is as it was", what, e.server.Name, f.Phase, f.Message)
+	if f.Code == wire.CodeMissing {
+		return told.WithHint("orchestra server check %s", e.server.Name)
+	}
+	return told.WithHint("orchestra log show %d", number)
 }
 
 // notUndone is the fault of an operation that could not be undone everywhere:

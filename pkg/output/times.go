@@ -41,8 +41,12 @@ func Relative(t, now time.Time) string {
 // Duration returns d with the precision that a person can use: "12 ms", "1.4 s", "3 min 5 s".
 func Duration(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "0 ms"
 	case d < 0:
 		return "-" + Duration(-d)
+	case d < time.Millisecond:
+		return "<1 ms"
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 	case d < time.Second:

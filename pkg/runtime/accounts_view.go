@@ -151,19 +151,27 @@ func (v *accountView) user(r *resource) error {
 }
 
 // shadowLine returns a user's line of shadow as it should be: the fields that are not
-// ours stay, a new line gets what useradd gives.
+// ours stay, a new line gets what useradd gives. Who is expired also has his
+// password locked, which "!" before its hash does; the hash stays.
 func shadowLine(r *resource, before string, today int64) string {
 	fields := strings.Split(before, ":")
 	if before == "" {
-		fields = []string{r.Name, "!", strconv.FormatInt(today, 10), "0", "99999", "7", "", "", ""}
+		fields = []string{r.Name, noPassword, strconv.FormatInt(today, 10), "0", "99999", "7", "", "", ""}
 	}
-	if r.hash != "" && fields[1] != r.hash {
-		fields[1] = r.hash
-		if before != "" {
-			fields[2] = strconv.FormatInt(today, 10)
+	hash := r.hash
+	if hash == "" {
+		hash = fields[1]
+		if rest := strings.TrimPrefix(hash, "!"); rest != "" && fields[7] == "1" {
+			hash = rest // it was locked by being expired
 		}
 	}
-	fields[7] = ""
+	if r.expired && !strings.HasPrefix(hash, "!") {
+		hash = "!" + hash
+	}
+	if strings.TrimPrefix(fields[1], "!") != strings.TrimPrefix(hash, "!") && before != "" {
+		fields[2] = strconv.FormatInt(today, 10) // a new password
+	}
+	fields[1], fields[7] = hash, ""
 	if r.expired {
 		fields[7] = "1"
 	}

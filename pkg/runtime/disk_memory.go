@@ -83,7 +83,7 @@ func NewMemory(options MemoryOptions) *Memory {
 
 func (m *Memory) node(kind FileType, attributes Attributes) *memoryNode {
 	m.inodes++
-	node := &memoryNode{kind: kind, attributes: attributes, durableMode: attributes, inode: m.inodes}
+	node := &memoryNode{kind: kind, attributes: attributes, durableMode: attributes, inode: m.inodes, modified: time.Now()}
 	if kind == TypeDirectory {
 		node.entries, node.durableEntries = map[string]*memoryNode{}, map[string]*memoryNode{}
 	}

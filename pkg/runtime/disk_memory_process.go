@@ -80,7 +80,7 @@ func (p *MemoryProcess) mayGive(owner Owner) error {
 }
 
 func (n *memoryNode) info() Info {
-	return Info{Attributes: n.attributes, Type: n.kind, Size: int64(len(n.data)), Target: n.target, inode: n.inode}
+	return Info{Attributes: n.attributes, Type: n.kind, Size: int64(len(n.data)), Target: n.target, Modified: n.modified, inode: n.inode}
 }
 
 // Stat implements Disk.

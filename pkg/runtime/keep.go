@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"orchestra/pkg/wire"
@@ -22,6 +23,9 @@ func (s *session) keep(ctx context.Context, word wire.Keep) error {
 	case err != nil:
 	case o == s.operation && s.failed && o.state != wire.StateKept:
 		err = fail(wire.CodeOrder, "", "the operation has failed: it can only be undone")
+	case o.state == wire.StateUndone:
+		// The end, and the same answer for ever.
+		return s.answer(wire.WordUndone, "undo", o, started, s.finish(o))
 	case o.state == wire.StateActivating:
 		if err = o.say(stateLine{State: wire.StateKept}); err == nil {
 			err = s.finishKept(ctx, o)
@@ -30,6 +34,9 @@ func (s *session) keep(ctx context.Context, word wire.Keep) error {
 		err = s.finishKept(ctx, o)
 	default:
 		err = fail(wire.CodeOrder, "", "the operation is %s, not %s", o.state, wire.StateActivating)
+	}
+	if o != s.operation {
+		err = errors.Join(err, s.cleanUp(ctx))
 	}
 	return s.answer(wire.WordKept, "keep", o, started, err)
 }
@@ -42,7 +49,8 @@ func (s *session) finishKept(ctx context.Context, o *operation) error {
 	if err := o.later(ctx); err != nil {
 		return err
 	}
-	if err := newRegistry(s.machine.records).put(o.registered()); err != nil {
+	err := s.machine.withReserve(func() error { return newRegistry(s.machine.records).put(o.registered()) })
+	if err != nil {
 		return fail(wire.CodeInternal, s.machine.path(directoryReg), "what is kept can't be recorded").because(err)
 	}
 	return s.finish(o)
@@ -51,10 +59,13 @@ func (s *session) finishKept(ctx context.Context, o *operation) error {
 // laterAttempts is how often a later act is tried before the panel is told.
 const laterAttempts = 3
 
-// later does the acts that come after the commit.
+// later does the acts that come after the commit: whatever staging saw, since what
+// they are about may have come up meanwhile.
 func (o *operation) later(ctx context.Context) error {
 	for _, s := range o.steps {
-		due := ofClass(s.byKind(namedKind{names: []string{kindAct}}, (*resource).changes), classLater)
+		// All of them, also where staging saw nothing to do: a session may have been
+		// opened since.
+		due := ofClass(s.byKind(namedKind{names: []string{kindAct}}, func(*resource) bool { return true }), classLater)
 		if len(due) == 0 {
 			continue
 		}
@@ -101,15 +112,20 @@ func (s *session) finish(o *operation) error {
 	}
 	err := o.sweep()
 	if err == nil {
-		err = s.machine.end(o.id)
+		err = s.machine.withReserve(func() error { return s.machine.end(o.id) })
 	}
 	if err != nil {
 		return fail(wire.CodeInternal, "", "what the operation left can't be removed").because(err)
 	}
-	if s.operation == o {
+	if s.operation == nil || s.operation == o || !s.operation.live() {
 		s.dropLock()
 	}
 	return nil
+}
+
+// live tells whether something of the operation may be live and not decided.
+func (o *operation) live() bool {
+	return o.state == wire.StatePublishing || o.state == wire.StateActivating
 }
 
 // sweep removes what staging made, durably.
@@ -129,42 +145,59 @@ func (o *operation) sweep() error {
 // cleanUp ends operations whose end was decided, but whose session died before
 // it had cleaned up. What a panel has to decide stays.
 func (s *session) cleanUp(ctx context.Context) error {
+	s.machine.clearNew(s.machine.runner)
 	ids, err := s.machine.open()
-	if err != nil {
+	if err != nil || len(ids) == 0 || s.lock != nil {
 		return err
 	}
+	if err := s.takeLock(ctx, 0); err != nil {
+		return nil // whoever is at work here can do it as well
+	}
+	defer s.dropLock()
 	for _, id := range ids {
-		h, err := s.machine.history(id)
-		if err != nil || h.State != wire.StateKept && h.State != wire.StateUndone {
+		if s.operation != nil && s.operation.id == id {
 			continue
 		}
-		if h.Runner != nil && s.machine.runner.Lives(*h.Runner) {
-			continue
-		}
-		o, err := s.find(ctx, id)
-		if err != nil {
-			return err
-		}
-		if o.state == wire.StateKept && o.hasLater() {
-			continue
-		}
-		if o.state == wire.StateKept {
-			err = s.finishKept(ctx, o)
-		} else {
-			err = s.finish(o)
-		}
-		if err != nil {
+		// What can't be cleaned up now is tried again by a later session.
+		if err := s.cleanUpOne(ctx, id); errors.Is(err, ErrDead) {
 			return err
 		}
 	}
 	return nil
 }
 
-func (o *operation) hasLater() bool {
-	for _, s := range o.steps {
-		if len(ofClass(s.byKind(namedKind{names: []string{kindAct}}, (*resource).changes), classLater)) > 0 {
-			return true
+func (s *session) cleanUpOne(ctx context.Context, id string) error {
+	h, err := s.machine.history(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.machine.tombstone(id); err == nil {
+			return s.machine.removeAll(s.machine.path(directoryOut, id))
 		}
+		return nil
 	}
-	return false
+	if err != nil || h.State != wire.StateKept && h.State != wire.StateUndone {
+		return err
+	}
+	if h.Runner != nil && s.machine.runner.Lives(*h.Runner) {
+		return nil
+	}
+	o, err := s.find(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case o.state == wire.StateUndone:
+		return s.finish(o)
+	case o.hasLater():
+		return nil
+	}
+	return s.finishKept(ctx, o)
+}
+
+func (o *operation) hasLater() bool {
+	return slices.ContainsFunc(o.steps, func(s *step) bool { return len(s.later()) > 0 })
+}
+
+// later returns the step's acts that come after the commit.
+func (s *step) later() []*resource {
+	acts := s.byKind(namedKind{names: []string{kindAct}}, func(*resource) bool { return true })
+	return ofClass(acts, classLater)
 }

@@ -16,6 +16,10 @@ import (
 type accountsKind struct{}
 
 const (
+	// noPassword stands in shadow where no password lets anybody in, and before
+	// a hash that is kept for later.
+	noPassword = "!"
+
 	leastUID = 1000 // below are the system's own users
 	leastGID = 100  // below are Debian's fixed groups
 )
@@ -79,13 +83,17 @@ func declareUser(s *step, arguments []string) (*resource, error) {
 		return nil, fmt.Errorf("home %q and shell %q must be clean absolute paths", home, shell)
 	}
 	r.After.Text = strings.Join([]string{r.Name, "x", arguments[1], arguments[2], gecos, home, shell}, ":")
-	if arguments[6] != "" {
+	switch arguments[6] {
+	case "":
+	case noPassword:
+		r.hash = noPassword
+	default:
 		content, _, err := s.contentOf(arguments[6])
 		if err != nil {
 			return nil, err
 		}
 		hash := strings.TrimSuffix(string(content), "\n")
-		if hash == "" || strings.ContainsAny(hash, ":\n\r\x00 \t") || printable(hash) != hash {
+		if hash == "" || hash[0] == '!' || strings.ContainsAny(hash, ":\n\r\x00 \t") || printable(hash) != hash {
 			return nil, errors.New("that can't be a password hash")
 		}
 		r.hash = hash

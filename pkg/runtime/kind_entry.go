@@ -404,6 +404,9 @@ func (entryKind) sweep(o *operation, resources []*resource) error {
 	var failed error
 	for _, group := range byFile(resources) {
 		temp := group[0].Temp
+		if temp == "" {
+			continue // staging did not come so far
+		}
 		failed = errors.Join(failed, sweepTemp(o, temp), sweepTemp(o, undoName(temp)))
 	}
 	return failed

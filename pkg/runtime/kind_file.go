@@ -53,10 +53,11 @@ func (fileKind) declare(s *step, d declaration) (*resource, error) {
 			return nil, fmt.Errorf("%q is neither new nor secret", printable(word))
 		}
 	}
-	content, secret, err := s.contentOf(d.Arguments[4])
+	text, secret, err := s.expand(d.Arguments[4])
 	if err != nil {
 		return nil, err
 	}
+	content := []byte(text)
 	sum := sha256.Sum256(content)
 	r.content, r.After.Hash, r.After.Size = content, hex.EncodeToString(sum[:]), int64(len(content))
 	r.Secret = r.Secret || secret

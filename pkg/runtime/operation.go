@@ -133,7 +133,7 @@ func (o *operation) readPlan() error {
 	}
 	content, sum, _ := bytes.Cut(data, []byte("\n"))
 	if strings.TrimSuffix(string(sum), "\n") != checksum(content) {
-		if o.state == wire.StateStaging {
+		if !o.history.staged {
 			return nil // it was never synced, so nothing was made
 		}
 		return fail(wire.CodeInternal, o.path(filePlan), "the undo records are damaged")
@@ -225,6 +225,7 @@ func (s *step) report() wire.StepReport {
 	for _, r := range s.Resources {
 		if r.changes() {
 			report.Changed++
+			report.Pivot = report.Pivot || r.Kind == kindAct && r.Act.Class == classPivot
 		}
 	}
 	// What was said is told once, not again with every word.

@@ -28,23 +28,18 @@ func (r *records) panel() (panelLine, bool, error) {
 	return last, torn || len(data) > logLimit, err
 }
 
-// checkPanel refuses a panel that is not ours, and a state of it that is older
-// than what we have seen: a restored backup of its database.
-func (r *records) checkPanel(id string, sequence int64) error {
+// checkPanel refuses a panel that is not ours, and returns what is known of ours.
+// That a panel's database is older than this server, only the panel can tell:
+// by the number that HELLO says.
+func (r *records) checkPanel(id string) (panelLine, error) {
 	if id == "" || len(id) > 100 || printable(id) != id {
-		return fail(wire.CodePanel, "", "a panel without a name")
+		return panelLine{}, fail(wire.CodePanel, "", "a panel without a name")
 	}
 	last, _, err := r.panel()
-	if err != nil {
-		return err
+	if err == nil && last.PanelID != "" && last.PanelID != id {
+		err = fail(wire.CodePanel, "", "this server follows the panel %s, not %s", last.PanelID, id)
 	}
-	if last.PanelID != "" && last.PanelID != id {
-		return fail(wire.CodePanel, "", "this server follows the panel %s, not %s", last.PanelID, id)
-	}
-	if sequence <= last.Sequence {
-		return fail(wire.CodePanel, "", "the panel's number %d is not above %d, which this server has seen: its database is older than this server", sequence, last.Sequence)
-	}
-	return nil
+	return last, err
 }
 
 // setPanel records whom the server follows. It is durable only once the names

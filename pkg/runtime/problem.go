@@ -12,6 +12,7 @@ import (
 // problem is a failure as it will be told to the panel.
 type problem struct {
 	code     string // a wire.Code constant
+	phase    string // where it is not the word's own: check, lock, adopt
 	resource string
 	message  string
 	output   string
@@ -64,6 +65,9 @@ func failureOf(err error, phase string) *wire.Failure {
 	var p *problem
 	if errors.As(err, &p) {
 		failure.Code, failure.Resource, failure.Timeout = p.code, printable(p.resource), p.timeout
+		if p.phase != "" {
+			failure.Phase = p.phase
+		}
 		failure.Message, failure.Output = printable(p.message), p.output
 		if p.cause != nil {
 			failure.Message += ": " + printable(p.cause.Error())
@@ -82,6 +86,15 @@ func failureOf(err error, phase string) *wire.Failure {
 		failure.Message = "interrupted: " + failure.Message
 	}
 	return failure
+}
+
+// during says in which phase err happened, where it is a problem.
+func during(phase string, err error) error {
+	var p *problem
+	if errors.As(err, &p) && p.phase == "" {
+		p.phase = phase
+	}
+	return err
 }
 
 // stepError names the step in which err happened.

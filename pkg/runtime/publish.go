@@ -25,8 +25,8 @@ func (s *session) publishSteps(ctx context.Context, o *operation, names []string
 		}
 	}
 	if o.state == wire.StateStaged {
-		if err := s.takeLock(ctx, o.waitOf()); err != nil {
-			return err
+		if err := s.takeLock(ctx, o.lockWait); err != nil {
+			return during("lock", err)
 		}
 		if err := o.say(stateLine{State: wire.StatePublishing}); err != nil {
 			return err
@@ -59,7 +59,7 @@ func (o *operation) publish(ctx context.Context, s *step) error {
 	}
 	for _, function := range s.Checks {
 		if _, err := o.run(ctx, s, Child{Kind: ChildCheck, Script: s.Acts, Function: function, Timeout: s.Timeout}); err != nil {
-			return err
+			return during("check", err)
 		}
 		s.actions = append(s.actions, "checked by "+function)
 	}

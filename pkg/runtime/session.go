@@ -47,8 +47,10 @@ type session struct {
 	failed    bool       // a word about it failed: only UNDO may follow
 	lock      Unlocker   // the server's own
 
-	doing sync.Mutex
-	beat  wire.Heartbeat
+	mutex     sync.Mutex
+	beat      wire.Heartbeat
+	reader    sync.WaitGroup
+	interrupt context.CancelFunc // ends the word that is being done, where it may be ended
 }
 
 // Serve runs one session: it ends when the panel does, or is silent for too
@@ -80,10 +82,14 @@ func Serve(ctx context.Context, options Options) error {
 
 	err := s.work(alive, frames)
 	cancel()
-	if closer, ok := options.Input.(io.Closer); ok {
+	closer, closes := options.Input.(io.Closer)
+	if closes {
 		_ = closer.Close() // the reader may be waiting in it
 	}
 	background.Wait()
+	if closes {
+		s.reader.Wait()
+	}
 	err = errors.Join(err, s.leave(context.WithoutCancel(ctx)))
 	if errors.Is(received, io.EOF) || errors.Is(received, context.Canceled) || errors.Is(received, errSilence) {
 		received = nil
@@ -100,7 +106,7 @@ func (s *session) receive(ctx context.Context, frames chan<- wire.Frame, clock C
 		err   error
 	}
 	arrivals := make(chan arrival)
-	go func() {
+	s.reader.Go(func() {
 		for {
 			frame, err := s.conn.Receive()
 			select {
@@ -112,7 +118,7 @@ func (s *session) receive(ctx context.Context, frames chan<- wire.Frame, clock C
 				return
 			}
 		}
-	}()
+	})
 	var waiting []wire.Frame // words that came while another is being done
 	silence := clock.After(wire.SilenceLimit)
 	for {
@@ -129,6 +135,9 @@ func (s *session) receive(ctx context.Context, frames chan<- wire.Frame, clock C
 			silence = clock.After(wire.SilenceLimit)
 			if arrived.frame.Word == wire.WordHeartbeat {
 				continue
+			}
+			if arrived.frame.Word == wire.WordUndo {
+				s.stop() // what is being done need not be finished
 			}
 			if len(waiting) == maxWaiting {
 				return errors.New("the panel says more than can be done")
@@ -154,9 +163,9 @@ func (s *session) heartbeats(ctx context.Context, cancel context.CancelFunc, clo
 			return
 		case <-clock.After(wire.HeartbeatInterval):
 		}
-		s.doing.Lock()
+		s.mutex.Lock()
 		beat := s.beat
-		s.doing.Unlock()
+		s.mutex.Unlock()
 		if err := s.conn.Send(wire.WordHeartbeat, beat); err != nil {
 			cancel()
 			return
@@ -165,8 +174,8 @@ func (s *session) heartbeats(ctx context.Context, cancel context.CancelFunc, clo
 }
 
 func (s *session) progress(doing string, done, total int) {
-	s.doing.Lock()
-	defer s.doing.Unlock()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	s.beat = wire.Heartbeat{Doing: doing, Done: done, Total: total}
 }
 
@@ -187,6 +196,9 @@ func (s *session) hello() error {
 	for _, id := range ids {
 		h, err := m.history(id)
 		if errors.Is(err, fs.ErrNotExist) {
+			if _, err := m.tombstone(id); err == nil {
+				continue // it has ended; its directory is being removed
+			}
 			h.State = wire.StateStaging
 		} else if err != nil {
 			return err
@@ -203,11 +215,33 @@ func (s *session) work(ctx context.Context, frames <-chan wire.Frame) error {
 		case <-ctx.Done():
 			return nil
 		case frame := <-frames:
-			if err := s.handle(ctx, frame); err != nil {
+			if err := s.handleOne(ctx, frame); err != nil {
 				return err
 			}
-			s.progress("", 0, 0)
 		}
+	}
+}
+
+// handleOne does one word, which an UNDO that arrives meanwhile interrupts.
+func (s *session) handleOne(ctx context.Context, frame wire.Frame) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mutex.Lock()
+	s.interrupt = cancel
+	s.mutex.Unlock()
+	defer func() {
+		s.mutex.Lock()
+		s.beat, s.interrupt = wire.Heartbeat{}, nil
+		s.mutex.Unlock()
+	}()
+	return s.handle(ctx, frame)
+}
+
+func (s *session) stop() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.interrupt != nil {
+		s.interrupt()
 	}
 }
 
@@ -261,6 +295,9 @@ func (s *session) answer(done wire.Word, phase string, o *operation, started tim
 	if errors.Is(err, ErrDead) {
 		return err
 	}
+	if errors.Is(err, errFailedBefore) {
+		return nil // it was answered once: the panel has sent this word before it knew
+	}
 	if o != nil && o == s.operation {
 		s.failed = true
 	}
@@ -274,6 +311,8 @@ func (s *session) answer(done wire.Word, phase string, o *operation, started tim
 	return s.conn.Send(wire.WordFailed, report)
 }
 
+var errFailedBefore = errors.New("the operation has failed: it can only be undone")
+
 // current returns the operation that this session has staged, for a word that
 // wants one of states.
 func (s *session) current(id string, states ...wire.State) (*operation, error) {
@@ -282,7 +321,7 @@ func (s *session) current(id string, states ...wire.State) (*operation, error) {
 		return nil, fail(wire.CodeOrder, "", "operation %s was not staged in this session", printable(id))
 	}
 	if s.failed {
-		return o, fail(wire.CodeOrder, "", "the operation has failed: it can only be undone")
+		return o, errFailedBefore
 	}
 	if !slices.Contains(states, o.state) {
 		return o, fail(wire.CodeOrder, "", "the operation is %s, not %v", o.state, states)
@@ -320,6 +359,8 @@ func (s *session) leave(ctx context.Context) error {
 	switch o.state {
 	case wire.StateStaging, wire.StateStaged, wire.StatePublishing:
 		return s.undoAll(ctx, o)
+	case wire.StateKept, wire.StateUndone:
+		s.machine.purge()
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"orchestra/pkg/wire"
 )
@@ -15,9 +14,11 @@ import (
 // stage makes everything ready beside the live files.
 func (s *session) stage(ctx context.Context, word wire.Stage) error {
 	started := s.machine.clock.Now()
-	o, err := s.begin(word)
-	if err == nil {
+	o, err := s.begin(ctx, word)
+	if o != nil {
 		s.operation, s.failed = o, false
+	}
+	if err == nil {
 		err = o.stage(ctx, word)
 	}
 	return s.answer(wire.WordStaged, "stage", o, started, err)
@@ -25,7 +26,7 @@ func (s *session) stage(ctx context.Context, word wire.Stage) error {
 
 // begin makes the operation's directory, unless the operation is known already
 // or comes from a panel that this server does not follow.
-func (s *session) begin(word wire.Stage) (*operation, error) {
+func (s *session) begin(ctx context.Context, word wire.Stage) (*operation, error) {
 	m := s.machine
 	if o := s.operation; o != nil && o.state != wire.StateKept && o.state != wire.StateUndone {
 		return nil, fail(wire.CodeOrder, "", "operation %s has not ended in this session", o.id)
@@ -33,13 +34,17 @@ func (s *session) begin(word wire.Stage) (*operation, error) {
 	if err := checkOperation(word.Operation); err != nil {
 		return nil, err
 	}
-	if err := m.checkPanel(word.PanelID, word.Sequence); err != nil {
-		return nil, err
+	last, err := m.checkPanel(word.PanelID)
+	if err != nil {
+		return nil, during("adopt", err)
 	}
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
 	if err := m.ensureReserve(); err != nil {
+		return nil, err
+	}
+	if err := s.cleanUp(ctx); errors.Is(err, ErrDead) {
 		return nil, err
 	}
 	self := m.runner.Self()
@@ -62,7 +67,10 @@ func (s *session) begin(word wire.Stage) (*operation, error) {
 	}
 	o := newOperation(m, word.Operation)
 	o.state, o.lockWait, o.unsynced = wire.StateStaging, word.LockWait, unsynced
-	return o, nil
+	// Two operations of one panel may arrive in either order: the larger number stays.
+	unsynced, err = m.setPanel(panelLine{PanelID: word.PanelID, Sequence: max(last.Sequence, word.Sequence)})
+	o.unsynced = append(o.unsynced, unsynced...)
+	return o, err
 }
 
 func (o *operation) stage(ctx context.Context, word wire.Stage) error {
@@ -79,11 +87,6 @@ func (o *operation) stage(ctx context.Context, word wire.Stage) error {
 		return err
 	}
 	err := o.writePlan()
-	if err == nil {
-		var unsynced []string
-		unsynced, err = o.machine.setPanel(panelLine{PanelID: word.PanelID, Sequence: word.Sequence})
-		o.unsynced = append(o.unsynced, unsynced...)
-	}
 	if err == nil {
 		err = o.flush()
 	}
@@ -322,6 +325,3 @@ func (o *operation) checkTogether() error {
 	}
 	return nil
 }
-
-// waitOf returns how long a lock is waited for.
-func (o *operation) waitOf() time.Duration { return max(o.lockWait, 0) }

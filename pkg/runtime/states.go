@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ type history struct {
 	Runner  *Identity
 	Units   []string
 	Doing   []string
+	staged  bool // the plan was durable once
 	torn    bool // the last line is not whole
 }
 
@@ -111,6 +113,7 @@ func decodeHistory(data []byte) (history, error) {
 		if line.State != wire.StateNone {
 			h.State = line.State
 		}
+		h.staged = h.staged || line.State == wire.StateStaged
 		if line.PanelID != "" {
 			h.PanelID = line.PanelID
 		}
@@ -313,8 +316,8 @@ func (r *records) end(id string) error {
 	return r.disk.Remove(from)
 }
 
-// purge removes tombstones that are older than all that can still arrive, and
-// what a session that died left in new/. It looks at few entries a session.
+// purge removes tombstones that are older than all that can still arrive: a few
+// in a session.
 func (r *records) purge() {
 	const most = 500
 	months, _ := r.disk.List(r.path(directoryEnd))
@@ -331,10 +334,19 @@ func (r *records) purge() {
 			_ = r.disk.Remove(r.path(directoryEnd, month))
 		}
 	}
+}
+
+// clearNew removes what sessions that died have left in new/.
+func (r *records) clearNew(runner Runner) {
 	names, _ := r.disk.List(r.path(directoryNew))
 	for _, name := range names {
-		info, err := r.disk.Stat(r.path(directoryNew, name))
-		if err == nil && r.clock.Now().Sub(info.Modified) > 24*time.Hour {
+		fields := strings.Split(name, ".")
+		if len(fields) != 3 {
+			continue
+		}
+		pid, err := strconv.Atoi(fields[1])
+		start, err2 := strconv.ParseUint(fields[2], 10, 64)
+		if errors.Join(err, err2) == nil && !runner.Lives(Identity{PID: pid, Start: start}) {
 			_ = r.removeAll(r.path(directoryNew, name))
 		}
 	}

@@ -19,11 +19,15 @@ func (s *session) undo(ctx context.Context, word wire.Undo) error {
 	case errors.Is(err, fs.ErrNotExist):
 		o, err = s.bury(ctx, word)
 	case err == nil && o.state == wire.StateKept:
-		err = fail(wire.CodeOrder, "", "the operation is kept: it can't be undone")
+		// The end, and the same answer for ever.
+		return s.answer(wire.WordKept, "keep", o, started, s.finishKept(ctx, o))
 	case err == nil && o.state != wire.StateUndone && len(word.Steps) > 0 && !word.Last:
 		err = s.undoSteps(ctx, o, word.Steps)
 	case err == nil:
 		err = s.undoAll(ctx, o)
+	}
+	if o != s.operation {
+		err = errors.Join(err, s.cleanUp(ctx))
 	}
 	return s.answer(wire.WordUndone, "undo", o, started, err)
 }
@@ -115,12 +119,9 @@ func (s *session) withDeadline(ctx context.Context) (context.Context, context.Ca
 // STAGE that arrives late is refused.
 func (s *session) bury(ctx context.Context, word wire.Undo) (*operation, error) {
 	m := s.machine
-	last, _, err := m.panel()
+	last, err := m.checkPanel(word.PanelID)
 	if err != nil {
-		return nil, err
-	}
-	if word.PanelID == "" || last.PanelID != "" && last.PanelID != word.PanelID {
-		return nil, fail(wire.CodePanel, "", "this server follows the panel %s, not %s", last.PanelID, printable(word.PanelID))
+		return nil, during("adopt", err)
 	}
 	if err := m.prepare(); err != nil {
 		return nil, err

@@ -195,12 +195,12 @@ func TestVariablesAndFlagsAreCheckedToo(t *testing.T) {
 	if !fault.Is(err, fault.Usage) {
 		t.Error(err)
 	}
-	s, err := settings.Load(settings.LoadOptions{File: file, Environ: []string{"ORCHESTRA_FLEET_PREFIX=x", "ORCHESTRA_TEST=1", "OTHER=1", "X"}})
-	if err != nil {
+	if _, err := settings.Load(settings.LoadOptions{File: file, Environ: []string{"ORCHESTRA_FLEET_PREFIX=x", "ORCHESTRA_TEST=1", "OTHER=1", "X"}}); err != nil {
 		t.Fatal(err)
 	}
 	// A path at a shell may be relative to where one is.
-	if s, err = settings.Load(settings.LoadOptions{File: file, Flags: map[string]string{"database": "here.db"}}); err != nil {
+	s, err := settings.Load(settings.LoadOptions{File: file, Flags: map[string]string{"database": "here.db"}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if !filepath.IsAbs(s.Database) || filepath.Base(s.Database) != "here.db" {

@@ -23,7 +23,7 @@ func cpu() time.Duration {
 // TestTenThousandAddsInOnePlan holds the budget of a batch: seconds of CPU, and
 // memory of which the journal needs its share too.
 func TestTenThousandAddsInOnePlan(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raced {
 		t.Skip("a batch of 10,000")
 	}
 	o := options(t)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -211,7 +212,15 @@ func TestAFailedUpgradeLeavesTheDatabaseAsItWas(t *testing.T) {
 func TestMain(m *testing.M) {
 	path, mode := os.Getenv("ORCHESTRA_TEST_STORE"), os.Getenv("ORCHESTRA_TEST_MODE")
 	if path == "" {
+		flag.Parse()
+		if raced {
+			_ = flag.Set("rapid.checks", "5") // the full number runs without the detector
+		}
 		os.Exit(m.Run())
+	}
+	if mode == "drop" {
+		dropped, err := store.DropToOwner(path)
+		fmt.Println(dropped, os.Geteuid(), err)
 	}
 	if err := other(path, mode); err != nil {
 		fmt.Println(fault.KindOf(err), err)
@@ -442,4 +451,51 @@ func TestASavepointTakesBackOnlyItsOwn(t *testing.T) {
 	if names != 1 {
 		t.Errorf("%d counters, want the one kept", names)
 	}
+}
+
+func TestRootBecomesTheOwnerOfTheDatabase(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	const uid = 61234
+	o := options(t)
+	s, err := store.Create(t.Context(), o)
+	must(t, err)
+	must(t, s.Close())
+	// The test's own directory and those above belong to root: they may be passed.
+	for directory := filepath.Dir(o.Path); strings.HasPrefix(directory, os.TempDir()+"/"); directory = filepath.Dir(directory) {
+		must(t, os.Chmod(directory, 0o711))
+	}
+	for _, file := range []string{filepath.Dir(o.Path), o.Path, o.Path + ".lock"} {
+		must(t, os.Chown(file, uid, uid))
+	}
+	if dropped, err := store.DropToOwner(filepath.Join(os.TempDir(), "no", "such", "file")); dropped || err != nil {
+		t.Errorf("for nothing: %v, %v", dropped, err)
+	}
+	// A copy of the test binary, where that user may execute it.
+	binary, err := os.ReadFile(os.Args[0])
+	must(t, err)
+	copied := filepath.Join(filepath.Dir(o.Path), "other")
+	must(t, os.WriteFile(copied, binary, 0o755)) //nolint:gosec // a program
+	command := exec.CommandContext(t.Context(), copied)
+	command.Env = append(os.Environ(), "ORCHESTRA_TEST_STORE="+o.Path, "ORCHESTRA_TEST_MODE=drop")
+	output, err := command.CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(output), "true 61234 <nil>") {
+		t.Fatalf("%v: %s", err, output)
+	}
+	// Root itself, where it does not drop, leaves nothing of its own behind.
+	s, err = store.Open(t.Context(), o)
+	must(t, err)
+	must(t, s.Backup(t.Context(), o.Path+".backup"))
+	add(t, s, object("account", "name", "acme"))
+	files, err := filepath.Glob(o.Path + "*")
+	must(t, err)
+	for _, file := range files {
+		info, err := os.Stat(file)
+		must(t, err)
+		if owner := info.Sys().(*syscall.Stat_t).Uid; owner != uid {
+			t.Errorf("%s belongs to %d", file, owner)
+		}
+	}
+	must(t, s.Close())
 }

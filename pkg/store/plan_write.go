@@ -148,6 +148,10 @@ func (p *Planner) assign(ctx context.Context, table *table, row noun.Row, values
 		if err != nil {
 			return err
 		}
+		if value == nil && f.Required {
+			// Given as nothing is not the same as not given: no default stands in for it.
+			return required(n, f)
+		}
 		if f.Counter != "" && value != nil && !noun.EqualValue(row.Values[f.Name], value) {
 			number, _ := value.(int64)
 			if err := p.take(ctx, f.Counter, number); err != nil {
@@ -317,7 +321,7 @@ func (p *Planner) complete(ctx context.Context, table *table, before *noun.Row, 
 			return row, Sent{}, err
 		}
 		if value == nil && f.Required {
-			return row, Sent{}, fault.New(fault.Invalid, "this is required").About(n.Name + "." + f.Name)
+			return row, Sent{}, required(n, f)
 		}
 		if value == nil {
 			continue
@@ -335,6 +339,10 @@ func (p *Planner) complete(ctx context.Context, table *table, before *noun.Row, 
 		return row, Sent{}, unknown(n, fields, row.Values)
 	}
 	return noun.Row{Noun: row.Noun, ID: row.ID, Values: checked}, sent, nil
+}
+
+func required(n *noun.Noun, f noun.Field) error {
+	return fault.New(fault.Invalid, "this is required").About(n.Name + "." + f.Name)
 }
 
 func formatted(f noun.Field, value any) string {

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -327,14 +325,4 @@ func (t *Tx) Complete(ctx context.Context, name, prefix string, limit int) ([]st
 		names = append(names, called)
 	}
 	return names, answer.Err()
-}
-
-// exists tells whether an object is there.
-func (t *Tx) exists(ctx context.Context, table *table, id int64) (bool, error) {
-	var found int
-	err := t.QueryRow(ctx, "SELECT 1 FROM "+table.name+" WHERE id = ?", id).Scan(&found)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
 }

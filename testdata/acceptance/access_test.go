@@ -19,7 +19,7 @@ func notOurs(path string) bool {
 	return strings.HasSuffix(path, "-") || strings.HasSuffix(path, ".lock") || strings.Contains(path, "/.orchestra")
 }
 
-func digest(t *testing.T, host *fleet.Host) map[string]string {
+func digest(t *testing.T, host *fleet.Host) fleet.Digest {
 	t.Helper()
 	all, err := host.Digest(background, watched...)
 	if err != nil {
@@ -43,10 +43,7 @@ func onEachHost(t *testing.T, do func(t *testing.T, host *fleet.Host)) {
 
 func TestUsersInEachAccessModeAndAllGoneAfterwards(t *testing.T) {
 	p := shared.panel
-	before := map[string]map[string]string{}
-	for i := range 3 {
-		before[shared.fleet.Host(i).Name] = digest(t, shared.fleet.Host(i))
-	}
+	before := digests(t)
 
 	p.must(t, "account", "add", "acme", "--full-name", "Acme & Sons", "--email", "acme@example.net")
 	const password = "correct horse battery staple"
@@ -85,12 +82,7 @@ func TestUsersInEachAccessModeAndAllGoneAfterwards(t *testing.T) {
 		p.must(t, "user", "delete", "acme-"+access, "--yes")
 	}
 	p.must(t, "account", "delete", "acme", "--yes")
-	for i := range 3 {
-		host := shared.fleet.Host(i)
-		if difference := fleet.Difference(before[host.Name], digest(t, host)); difference != "" {
-			t.Errorf("%s is not as before:\n%s", host.Name, difference)
-		}
-	}
+	wantAsBefore(t, before)
 }
 
 func trySFTP(t *testing.T, host *fleet.Host, who customer) {

@@ -84,20 +84,20 @@ func onHost(t *testing.T, host *fleet.Host, script string) string {
 // serverPhases are the phases in which a server can fail before the decision.
 var serverPhases = []string{"stage", "publish", "check", "reload"}
 
-func digests(t *testing.T) map[string]map[string]string {
+func digests(t *testing.T) map[string]fleet.Digest {
 	t.Helper()
-	all := map[string]map[string]string{}
+	all := map[string]fleet.Digest{}
 	for i := range 3 {
 		all[shared.fleet.Host(i).Name] = digest(t, shared.fleet.Host(i))
 	}
 	return all
 }
 
-func wantAsBefore(t *testing.T, before map[string]map[string]string) {
+func wantAsBefore(t *testing.T, before map[string]fleet.Digest) {
 	t.Helper()
 	for name, now := range digests(t) {
-		if difference := fleet.Difference(before[name], now); difference != "" {
-			t.Errorf("%s is not as before:\n%s", name, difference)
+		if difference := before[name].Diff(now); len(difference) > 0 {
+			t.Errorf("%s is not as before:\n%s", name, strings.Join(difference, "\n"))
 		}
 	}
 }

@@ -37,7 +37,10 @@ func newCustomer(t *testing.T, name string) customer {
 }
 
 // withPassword returns the customer logging in by password instead of key.
-func (c customer) withPassword(password string) customer { c.identity, c.password = "", password; return c }
+func (c customer) withPassword(password string) customer {
+	c.identity, c.password = "", password
+	return c
+}
 
 func (c customer) options(t *testing.T) []string {
 	t.Helper()

@@ -39,7 +39,7 @@ func CommandFor(c Case, value string) (Command, bool) {
 }
 
 func commandFor(c Case, value string) (Command, bool) {
-	json := func(words ...string) []string { return append(words, "--output", "json") }
+	json := func(words ...string) []string { return append([]string{"--output", "json"}, words...) }
 	withAccount := [][]string{anAccount}
 	user := func(flags ...string) []string {
 		return append([]string{"user", "add", "acme-web", "--account", "acme"}, flags...)

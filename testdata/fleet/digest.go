@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,17 +36,19 @@ func (h *Host) Digest(ctx context.Context, paths ...string) (Digest, error) {
 	defer root.Close()
 	digest := Digest{}
 	for _, top := range paths {
-		err := fs.WalkDir(root.FS(), strings.Trim(top, "/"), func(path string, entry fs.DirEntry, err error) error {
+		top = strings.TrimPrefix(path.Clean("/"+top), "/")
+		err := fs.WalkDir(root.FS(), cmp.Or(top, "."), func(file string, entry fs.DirEntry, err error) error {
 			if err == nil {
 				err = ctx.Err()
 			}
+			var line string
 			if err == nil {
-				digest["/"+path], err = describe(root, path, entry)
+				line, err = describe(root, file, entry)
 			}
 			if errors.Is(err, fs.ErrNotExist) { // the host lives, and has just removed it
-				delete(digest, "/"+path)
 				return nil
 			}
+			digest[path.Join("/", file)] = line
 			return err
 		})
 		if err != nil {
@@ -54,7 +58,7 @@ func (h *Host) Digest(ctx context.Context, paths ...string) (Digest, error) {
 	return digest, nil
 }
 
-func describe(root *os.Root, path string, entry fs.DirEntry) (string, error) {
+func describe(root *os.Root, name string, entry fs.DirEntry) (string, error) {
 	info, err := entry.Info()
 	if err != nil {
 		return "", err
@@ -63,7 +67,7 @@ func describe(root *os.Root, path string, entry fs.DirEntry) (string, error) {
 	line := fmt.Sprintf("%v %d %d", info.Mode(), owner.Uid, owner.Gid)
 	switch {
 	case info.Mode().IsRegular():
-		file, err := root.Open(path)
+		file, err := root.Open(name)
 		if err != nil {
 			return "", err
 		}
@@ -75,7 +79,7 @@ func describe(root *os.Root, path string, entry fs.DirEntry) (string, error) {
 		}
 		line += fmt.Sprintf(" %d %x", size, hash.Sum(nil))
 	case info.Mode().Type() == fs.ModeSymlink:
-		target, err := root.Readlink(path)
+		target, err := root.Readlink(name)
 		if err != nil {
 			return "", err
 		}
@@ -85,23 +89,23 @@ func describe(root *os.Root, path string, entry fs.DirEntry) (string, error) {
 	default:
 		line += " - -"
 	}
-	attributes, err := extended(filepath.Join(root.Name(), path))
+	attributes, err := extended(filepath.Join(root.Name(), name))
 	return line + attributes, err
 }
 
 // extended lists the extended attributes of a file, ACLs among them.
-func extended(path string) (string, error) {
+func extended(file string) (string, error) {
 	names := make([]byte, 64<<10) // as long as the kernel lets them become
-	size, err := syscall.Listxattr(path, names)
+	size, err := syscall.Listxattr(file, names)
 	if err != nil || size == 0 {
 		return "", err
 	}
 	var list strings.Builder
 	for _, name := range slices.Sorted(slices.Values(strings.Split(string(bytes.TrimRight(names[:size], "\x00")), "\x00"))) {
 		value := make([]byte, 64<<10)
-		size, err := syscall.Getxattr(path, name, value)
+		size, err := syscall.Getxattr(file, name, value)
 		if err != nil {
-			return "", fmt.Errorf("attribute %s of %s: %w", name, path, err)
+			return "", fmt.Errorf("attribute %s of %s: %w", name, file, err)
 		}
 		fmt.Fprintf(&list, " %s=%x", name, value[:size])
 	}

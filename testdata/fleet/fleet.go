@@ -263,25 +263,26 @@ func (f *Fleet) Dial(ctx context.Context, network, address string) (net.Conn, er
 		return nil, fmt.Errorf("dialling %s: %w", address, err)
 	}
 	defer namespace.Close()
-	type result struct {
-		connection net.Conn
-		err        error
+	// A socket belongs to the network that its thread was in when it was made.
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("dialling %s: %w", address, err)
 	}
-	results := make(chan result, 1)
-	go func() {
-		// A socket belongs to the network of the thread that made it. The
-		// thread is never unlocked, so that it ends with this goroutine.
-		runtime.LockOSThread()
-		if err := enter(namespace); err != nil {
-			results <- result{err: fmt.Errorf("dialling %s: %w", address, err)}
-			return
-		}
-		var dialer net.Dialer
-		connection, err := dialer.DialContext(ctx, network, address)
-		results <- result{connection, err}
-	}()
-	r := <-results
-	return r.connection, r.err
+	defer home.Close()
+	if err := enter(namespace); err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("dialling %s: %w", address, err)
+	}
+	var dialer net.Dialer
+	connection, err := dialer.DialContext(ctx, network, address)
+	if back := enter(home); back != nil {
+		// The thread stays locked, so that nobody else gets it.
+		return nil, errors.Join(fmt.Errorf("dialling %s: %w", address, back), err)
+	}
+	runtime.UnlockOSThread()
+	return connection, err
 }
 
 // enter moves the calling thread into a network namespace.

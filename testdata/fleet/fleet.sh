@@ -92,7 +92,7 @@ check_machine() {
     die "the folders must be absolute, of letters, digits, dots, dashes: $STATE $CACHE"
   CGROUPS=$(mounted_cgroup cgroup2 rw)
   [[ -n $CGROUPS ]] || die "no cgroup v2 hierarchy is mounted"
-  CGROUPS+=/orchestra-fleet/$PREFIX
+  CGROUPS+=/orchestra-fleet-$PREFIX
 }
 
 # Commands on one fleet take turns; commands on different hosts of it do not wait for each other.
@@ -151,6 +151,7 @@ up() {
     [[ ! -e /run/netns/$PANEL && ! -d $CGROUPS ]] ||
       die "fleet $PREFIX is up with another state folder, or a run of it was killed: ORCHESTRA_FLEET_PREFIX=$PREFIX $SELF clean"
     mkdir -p "$STATE/hosts" "$STATE/snapshots/$FRESH"
+    chmod 700 "$STATE"
     [[ -e $STATE/key ]] || ssh-keygen -q -t ed25519 -N '' -C "fleet $PREFIX" -f "$STATE/key"
     echo "$IMAGE" >"$STATE/image"
   fi
@@ -287,7 +288,7 @@ status() {
 # forget: ends everything that carries the prefix, going by what is there and not by what was noted.
 forget() {
   local path pid device file
-  thaw_all
+  free_disks
   for path in "$CGROUPS"/*/; do [[ ! -d $path ]] || kill_processes "$(basename "$path")"; done
   for path in "/run/netns/$PREFIX"-*; do
     [[ -e $path ]] || continue
@@ -303,24 +304,24 @@ forget() {
   done < <(losetup --list --noheadings --output NAME,BACK-FILE)
   rm -rf --one-file-system "/run/systemd/nspawn/propagate/$PREFIX"-h?? "/run/systemd/nspawn/unix-export/$PREFIX"-h??
   remove_cgroup "$CGROUPS"
-  rmdir "${CGROUPS%/*}" 2>/dev/null || true
-  for path in /sys/fs/cgroup/*/orchestra-fleet; do # where nspawn has made its name in cgroup v1 too
-    [[ $path == "${CGROUPS%/*}" || ! -d $path ]] || { remove_cgroup "$path/$PREFIX"; rmdir "$path" 2>/dev/null || true; }
-  done
+  for path in /sys/fs/cgroup/*/"orchestra-fleet-$PREFIX"; do remove_cgroup "$path"; done # nspawn makes it in cgroup v1 too
   rm -rf --one-file-system "$STATE"/{hosts,snapshots,image,key,key.pub,known_hosts} # what `up` has made, and no more
   rmdir "$STATE" 2>/dev/null || true
 }
 
-thaw_all() {
-  local path
-  for path in "$STATE"/hosts/*/disk; do ! mountpoint -q "$path" || fsfreeze --unfreeze "$path" 2>/dev/null || true; done
+free_disks() { # so that nobody waits for a disk that is frozen or slow
+  local path host
+  for path in "$STATE"/hosts/*/; do
+    host=$(basename "$path")
+    ! mountpoint -q "$path/disk" || { thaw "$host"; throttle "$host" off; }
+  done
 }
 
 clean() {
   mkdir -p "${LOCK%/*}"
   exec 8>>"$LOCK"
   if ! flock --exclusive --wait 5 8; then # something of a killed run hangs
-    thaw_all
+    free_disks
     find /proc/[0-9]*/fd -lname "$LOCK" 2>/dev/null | awk -F/ -v me=$$ '$3 != me { print $3 }' | sort -u | xargs -r kill -KILL 2>/dev/null || true
     flock --exclusive --wait 10 8 || die "processes hold $LOCK and can't be killed"
   fi
@@ -337,7 +338,7 @@ esac
 check_machine
 
 case $command in
-image) image ;;
+image) image; echo "$IMAGE" ;;
 up) up "$@" ;;
 down) lock_fleet exclusive; forget ;;
 clean) clean ;;

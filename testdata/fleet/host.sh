@@ -26,6 +26,7 @@ attach() { # mounts the disk, and over it and the image the root of the host
   mkdir -p "$disk" "$root"
   mount -o loop,noinit_itable "$(disk_file "$1")" "$disk"
   mkdir -p "$disk/upper" "$disk/work"
+  touch "$disk/alive"
   # redirect_dir and xino: folders can be renamed and all files are on one device, as on a real disk.
   options=lowerdir=$(<"$STATE/image")/root,upperdir=$disk/upper,workdir=$disk/work,redirect_dir=on,xino=on
   mount -t overlay "$PREFIX-$1" -o "$options" "$root"
@@ -179,7 +180,8 @@ inside() { # HOST COMMAND…
 
 power_on() {
   is_off "$1" || return 0
-  if ! mountpoint -q "$(root_of "$1")"; then
+  # A power cut that was itself killed in the middle leaves a file system that is shut down.
+  if ! mountpoint -q "$(root_of "$1")" || ! touch "$(disk_of "$1")/alive" 2>/dev/null; then
     detach "$1"
     attach "$1"
   fi
@@ -273,15 +275,22 @@ is_other_leader() {
 # --- one host: making it ---------------------------------------------------------------------------
 
 make_host() { # HOST ROLE: a disk that has never been booted
-  local folder=$STATE/hosts/$1 root kind host
+  local folder=$STATE/hosts/$1 root kind host key image
+  image=$(<"$STATE/image")
   rm -rf --one-file-system "$folder"
   mkdir -p "$folder/identity"
   echo "$2" >"$folder/role"
   for kind in ed25519 ecdsa rsa; do
-    ssh-keygen -q -t "$kind" -N '' -C "root@$1" -f "$folder/identity/ssh_host_${kind}_key"
-    echo "$(address "$1") $(sed 's/ root@.*//' "$folder/identity/ssh_host_${kind}_key.pub")" >>"$folder/known_hosts"
+    key=$folder/identity/ssh_host_${kind}_key
+    if [[ -e $image/$kind-$1 ]]; then
+      cp "$image/$kind-$1" "$key"
+      cp "$image/$kind-$1.pub" "$key.pub"
+    else
+      ssh-keygen -q -t "$kind" -N '' -C "root@$1" -f "$key"
+    fi
+    echo "$(address "$1") $(sed 's/ root@.*//' "$key.pub")" >>"$folder/known_hosts"
   done
-  cp --sparse=always "$(<"$STATE/image")/disk" "$(disk_file "$1")"
+  cp --sparse=always "$image/disk" "$(disk_file "$1")"
   attach "$1"
   root=$(root_of "$1")
   install -m 600 "$folder"/identity/ssh_host_*_key "$root/etc/ssh/"

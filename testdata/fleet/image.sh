@@ -8,6 +8,8 @@ PACKAGES=(systemd systemd-sysv libpam-systemd dbus openssh-server iproute2 iputi
 
 # load_role ROLE: sets ROLE_PACKAGES, ROLE_UNITS and, where the image is to be prepared, the function prepare.
 load_role() {
+  # shellcheck disable=SC2034 # host.sh reads the units
+  ROLE_PACKAGES=() ROLE_UNITS=()
   unset -f prepare
   [[ $1 =~ ^[a-z0-9-]+$ && -e $ROLES/$1.conf ]] || die "no role $1; there are: $(role_names | xargs)"
   # shellcheck source=/dev/null
@@ -37,13 +39,14 @@ apt_sources() {
 }
 
 image() {
-  local began=$EPOCHSECONDS sources
+  local began sources
   set_image
   [[ ! -d $IMAGE ]] || return 0
   mkdir -p "$CACHE"
   exec 7>"$CACHE/lock"
   flock --exclusive --nonblock 7 || { say "waiting for another builder of images"; flock --exclusive 7; }
   if [[ ! -d $IMAGE ]]; then
+    began=$EPOCHSECONDS
     need mmdebstrap:mmdebstrap mkfs.ext4:e2fsprogs
     sources=$(apt_sources)
     rm -rf --one-file-system "$CACHE"/*.building
@@ -61,7 +64,7 @@ image() {
 }
 
 build_image() { # FOLDER SOURCES
-  local role all=("${PACKAGES[@]}") exclude=() path
+  local role all=("${PACKAGES[@]}") exclude=() path host
   for role in $(role_names); do
     load_role "$role"
     all+=("${ROLE_PACKAGES[@]}")
@@ -75,6 +78,8 @@ build_image() { # FOLDER SOURCES
     declare -F prepare >/dev/null || continue
     chroot "$1/root" bash -euo pipefail -c "$(declare -f prepare); prepare" || return
   done
+  # RSA keys take half a second each, too long for every `up`: the first ten hosts of all fleets share ten.
+  for host in h{11..20}; do ssh-keygen -q -t rsa -N '' -C "root@$host" -f "$1/rsa-$host" || return; done
   # The disk of a host, empty. No blocks are reserved for root, so that full means full for root too.
   truncate -s 2G "$1/disk" && mkfs.ext4 -q -m 0 -E lazy_journal_init=1,nodiscard "$1/disk"
 }

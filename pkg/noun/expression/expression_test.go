@@ -48,7 +48,7 @@ func TestConditionsHoldOrNot(t *testing.T) {
 		`uid >= 70000 and uid < 80000`: true, `uid % 2 == 0`: true, `uid + 1 == 70001`: true,
 		`name in ["a", "acme-web"]`: true, `name not in ["a"]`: true, `"wheel" in group`: true,
 		`name startsWith "acme" and name endsWith "web" and name contains "-"`: true,
-		`name matches "^acme-[a-z]+$"`: true, `any(group, # == "wheel")`: true, `len(group) == 2`: true,
+		`name matches "^acme-[a-z]+$"`:                                         true, `any(group, # == "wheel")`: true, `len(group) == 2`: true,
 		`all(group, {len(#) > 0})`: true, `upper(name) == "ACME-WEB"`: true, `hasPrefix(name, "acme")`: true,
 		`len(disabled) == 0 and active`: true, `max(uid, 1) > 5`: true,
 		`user.account == "acme"`: true, `user.uid == 1`: false, `(backup ? uid : 0) == 70000`: true,

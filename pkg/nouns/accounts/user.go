@@ -104,8 +104,11 @@ func prepareUser(ctx context.Context, plan noun.Planner, before, after *noun.Row
 			return err
 		}
 	}
-	if _, err := value.Shell(after.Text("shell"), plan.Settings().Unix.Shells); err != nil {
-		return about(err, "user.shell")
+	// One that the settings do not allow any more stays until it is changed.
+	if before == nil || before.Text("shell") != after.Text("shell") {
+		if _, err := value.Shell(after.Text("shell"), plan.Settings().Unix.Shells); err != nil {
+			return about(err, "user.shell")
+		}
 	}
 	if err := checkGroups(ctx, plan, before, after); err != nil {
 		return err

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"orchestra/pkg/fault"
+	"orchestra/pkg/operation"
+	"orchestra/pkg/remote"
+	"orchestra/pkg/wire"
+)
+
+// fakeServers are participants that answer as the protocol has it and do
+// nothing. What one does otherwise is in the file servers/NAME of the script:
+//
+//	down            it cannot be reached
+//	fail WORD       it answers WORD (stage, publish, reload …) with FAILED
+//	stuck           what was published cannot be undone
+//	slow            each answer takes a while
+func fakeServers(directory string) func(context.Context, operation.Server) (remote.Transport, error) {
+	return func(_ context.Context, server operation.Server) (remote.Transport, error) {
+		behaviour, _ := os.ReadFile(filepath.Join(directory, "servers", server.Name)) // none: it behaves
+		f := fakeServer{name: server.Name, memory: filepath.Join(directory, ".fake-"+server.Name)}
+		for _, line := range strings.Split(string(behaviour), "\n") {
+			verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			switch verb {
+			case "down":
+				return nil, fault.New(fault.Unreachable, "server %s cannot be reached", server.Name)
+			case "fail":
+				f.fails = wire.Word(strings.ToUpper(rest))
+			case "stuck":
+				f.stuck = true
+			case "slow":
+				f.slow = 200 * time.Millisecond
+			}
+		}
+		return f, nil
+	}
+}
+
+type fakeServer struct {
+	name, memory string
+	fails        wire.Word
+	stuck        bool
+	slow         time.Duration
+}
+
+func (f fakeServer) Close() error { return nil }
+
+func (f fakeServer) Start(context.Context, remote.Command) (remote.Process, error) {
+	in, input := io.Pipe()
+	output, out := io.Pipe()
+	go f.serve(in, out)
+	return fakeRemote{input, output, in}, nil
+}
+
+type fakeRemote struct {
+	input  *io.PipeWriter
+	output *io.PipeReader
+	in     *io.PipeReader
+}
+
+func (p fakeRemote) Input() io.WriteCloser { return p.input }
+func (p fakeRemote) Output() io.Reader     { return p.output }
+func (p fakeRemote) Errors() io.Reader     { return strings.NewReader("") }
+func (p fakeRemote) Wait() error           { return nil }
+func (p fakeRemote) Kill() error           { p.in.CloseWithError(io.ErrClosedPipe); return p.output.Close() }
+
+func (f fakeServer) serve(in *io.PipeReader, out *io.PipeWriter) {
+	defer out.Close()
+	defer in.Close()
+	conn := wire.NewConn(in, out)
+	hello := wire.Hello{Architecture: "amd64"}
+	if known, err := os.ReadFile(f.memory); err == nil {
+		_ = json.Unmarshal(known, &hello)
+	}
+	if conn.Send(wire.WordHello, hello) != nil {
+		return
+	}
+	for {
+		frame, err := conn.Receive()
+		if err != nil {
+			return
+		}
+		if frame.Word == wire.WordHeartbeat {
+			continue
+		}
+		time.Sleep(f.slow)
+		word, payload := f.answer(frame)
+		if conn.Send(word, payload) != nil {
+			return
+		}
+	}
+}
+
+func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
+	report := wire.Report{}
+	if frame.Word == f.fails {
+		report.Failure = &wire.Failure{
+			Step: "unix-user", Phase: strings.ToLower(string(f.fails)), Resource: "/etc/passwd", Message: "the file is\x1b[2J damaged", Output: "line 1\nline \x1b]52;c;x\x07 2",
+		}
+		return wire.WordFailed, report
+	}
+	switch frame.Word {
+	case wire.WordStage:
+		var stage wire.Stage
+		if frame.Decode(&stage) != nil {
+			return wire.WordFailed, wire.Report{Failure: &wire.Failure{Phase: "stage", Message: "not understood"}}
+		}
+		if known, err := json.Marshal(wire.Hello{PanelID: stage.PanelID, Sequence: stage.Sequence}); err == nil {
+			_ = os.WriteFile(f.memory, known, 0o600)
+		}
+		report.State = wire.StateStaged
+		for _, step := range stage.Steps {
+			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 1, Actions: []string{"made ready"}})
+		}
+		return wire.WordStaged, report
+	case wire.WordPublish:
+		report.State = wire.StatePublishing
+		return wire.WordPublished, report
+	case wire.WordReload:
+		report.State = wire.StateActivating
+		return wire.WordActive, report
+	case wire.WordKeep:
+		report.State = wire.StateKept
+		return wire.WordKept, report
+	case wire.WordUndo:
+		if f.stuck {
+			report.Failure = &wire.Failure{Phase: "undo", Message: "somebody else changed it", Unrestored: []string{"/etc/passwd: user ana"}}
+			return wire.WordConflict, report
+		}
+		report.State = wire.StateUndone
+		return wire.WordUndone, report
+	case wire.WordObserve:
+		var observe wire.Observe
+		_ = frame.Decode(&observe)
+		for _, step := range observe.Steps {
+			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 2, Actions: []string{"reload ssh"}, Differences: []wire.Difference{
+				{Kind: "user", Resource: "ana", Reason: "missing", After: "ana:x:70001"},
+				{Kind: "file", Resource: "/etc/ssh/orchestra/keys/ana", Reason: "changed", Before: "one\ntwo\nthree\n", After: "one\n2\x1b[2J\nthree\n"},
+			}})
+		}
+		return wire.WordObserved, report
+	case wire.WordProbe:
+		return wire.WordProbed, wire.Probed{
+			Time: testTime, Missing: []string{"rsync"}, FreeBytes: map[string]uint64{"/": 1 << 40},
+			SSHD: map[string]string{"usedns": "yes", "maxstartups": "2:30:100"},
+		}
+	}
+	return wire.WordFailed, wire.Report{Failure: &wire.Failure{Phase: "?", Message: "no such word"}}
+}

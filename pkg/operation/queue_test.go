@@ -1,0 +1,179 @@
+package operation
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
+	"orchestra/pkg/store"
+	"orchestra/pkg/wire"
+)
+
+// queueing is a topology whose last server may be brought up to date later.
+func queueing(n int64) *testTopology {
+	t := threeServers(n)
+	t.routes[n-1].Queue = true
+	return t
+}
+
+func (p *testPanel) must(command string, mutate func(context.Context, noun.Planner) error) *Outcome {
+	p.t.Helper()
+	o, err := p.run(command, mutate)
+	if err != nil {
+		p.t.Fatalf("%s: %v", command, err)
+	}
+	return o
+}
+
+func (p *testPanel) dirty() []store.Dirty {
+	p.t.Helper()
+	var marks []store.Dirty
+	err := p.store.View(context.Background(), func(tx *store.Tx) error {
+		var err error
+		marks, err = tx.DirtyMarks(context.Background(), nil)
+		return err
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return marks
+}
+
+func TestAQueueRouteIsConvergedFromTheRowsAsTheyAre(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	p.must("add", addItem("kept", "acme", "v1"))
+	p.must("add", addItem("gone", "acme", "v1"))
+	servers[1].down = true
+	o := p.must("add while it is down", addItem("new", "acme", "v1"))
+	if len(o.Servers) != 2 || !o.Servers[1].Dirty || o.State != store.Done {
+		t.Fatalf("%+v", o)
+	}
+	p.must("set", setItem("kept", "value", "v2"))
+	p.must("set again", setItem("kept", "value", "v3"))
+	p.must("delete", deleteItem("gone"))
+	p.must("added and gone", addItem("brief", "acme", "v1"))
+	p.must("added and gone", deleteItem("brief"))
+	if len(p.dirty()) != 4 {
+		t.Fatalf("%+v", p.dirty())
+	}
+	servers[1].down = false
+	p.must("the next operation", addItem("after", "acme", "v1"))
+	for _, server := range servers {
+		if diff := cmp.Diff(p.items(), server.values()); diff != "" {
+			t.Error(server.name, diff)
+		}
+	}
+	if marks := p.dirty(); len(marks) != 0 {
+		t.Error(marks)
+	}
+}
+
+func TestRecoverConvergesWhatIsBack(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	servers[1].down = true
+	p.must("add", addItem("one", "acme", "v1"))
+	if _, err := p.Recover(context.Background()); err != nil {
+		t.Fatal("a server that is still out of reach is no failure:", err)
+	}
+	servers[1].down = false
+	if _, err := p.Recover(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p.items(), servers[1].values()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAQueueServerLostAfterStagingUndoesBeforeAnythingElse(t *testing.T) {
+	for _, word := range []wire.Word{wire.WordStage, wire.WordPublish, wire.WordReload} {
+		servers := fakes(3)
+		p := newTestPanel(t, queueing(3), connectTo(servers))
+		p.must("account", addAccount("acme"))
+		p.must("add", addItem("one", "acme", "v1"))
+		servers[2].cut = func(heard wire.Word, before bool) bool {
+			if heard == word && !before {
+				servers[2].down = true
+				return true
+			}
+			return false
+		}
+		o := p.must("set", setItem("one", "value", "v2"))
+		if !o.Servers[2].Dirty {
+			t.Fatalf("%s: %+v", word, o.Servers)
+		}
+		servers[2].cut, servers[2].down, servers[2].words = nil, false, nil
+		p.must("the next", addItem("two", "acme", "v1"))
+		if servers[2].words[0] != wire.WordUndo {
+			t.Errorf("%s: it heard %v first", word, servers[2].words)
+		}
+		if diff := cmp.Diff(p.items(), servers[2].values()); diff != "" || len(servers[2].staged) != 0 {
+			t.Error(word, diff, servers[2].staged)
+		}
+	}
+}
+
+func TestACheckersFailureFailsOnAQueueRouteToo(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	servers[1].answer = func(word wire.Word) *wire.Failure {
+		if word == wire.WordPublish {
+			return &wire.Failure{Step: "files", Phase: "publish", Message: "the checker refuses it"}
+		}
+		return nil
+	}
+	if _, err := p.run("add", addItem("one", "acme", "v1")); !fault.Is(err, fault.Failed) {
+		t.Fatal(err)
+	}
+	if len(p.items()) != 0 || len(servers[0].values()) != 0 {
+		t.Error("something is left")
+	}
+}
+
+func TestWhatIsStoredNowhereCantBeQueued(t *testing.T) {
+	send := func(ctx context.Context, plan noun.Planner) error {
+		row, err := plan.Find(ctx, "item", "one")
+		if err != nil {
+			return err
+		}
+		return plan.Send(ctx, row, "set-password", map[string]noun.Confidential{"secret": "s3cret"})
+	}
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	p.must("add", addItem("one", "acme", "v1"))
+	p.must("send", send)
+	servers[1].down = true
+	if _, err := p.run("send", send); !fault.Is(err, fault.Unreachable) {
+		t.Fatal(err)
+	}
+	servers[1].down = false
+	p.topology.servers[1].Enabled = false
+	if _, err := p.run("send", send); !fault.Is(err, fault.Conflict) {
+		t.Fatal("to a disabled server:", err)
+	}
+}
+
+func TestADisabledServerGetsMarksAndIsNotContacted(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, threeServers(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	p.must("add", addItem("one", "acme", "v1"))
+	p.topology.servers[1].Enabled = false
+	before := servers[1].starts
+	p.must("set", setItem("one", "value", "v2"))
+	if servers[1].starts != before || len(p.dirty()) != 1 {
+		t.Fatal(servers[1].starts, p.dirty())
+	}
+	p.topology.servers[1].Enabled = true
+	p.must("set", setItem("one", "value", "v3"))
+	if diff := cmp.Diff(p.items(), servers[1].values()); diff != "" || len(p.dirty()) != 0 {
+		t.Error(diff, p.dirty())
+	}
+}

@@ -1,0 +1,662 @@
+package operation
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	stdruntime "runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"orchestra/pkg/fault"
+	"orchestra/pkg/runtime"
+	"orchestra/pkg/store"
+)
+
+// go test ./pkg/operation -run Simulation -seed=N replays one seed;
+// -seeds=N runs N of them.
+var (
+	oneSeed   = flag.Int64("seed", 0, "the one seed to simulate, told step by step")
+	manySeeds = flag.Int("seeds", 0, "how many seeds to simulate")
+)
+
+// faultsOf breaks things in a world while operations run on a panel.
+type faultsOf func(*simWorld, *simPanel)
+
+// simulate runs one world: a few operations without faults, then operations
+// with them, each followed by a recovery (again with faults, where second is
+// set) and by the oracle. It returns what went wrong, nil where nothing did.
+func simulate(t *testing.T, seed uint64, operations int, first, second faultsOf, tally *simTally) (failure error, told string) {
+	directory, err := fastDirectory()
+	must(err)
+	defer os.RemoveAll(directory)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, directory, seed)
+		w.tally = tally
+		w.arrange(seed)
+		defer w.end()
+		defer func() { told = w.told() }()
+		for _, operation := range []simOperation{
+			simAccount("acme"), simAccount("bob"), simAdd("a0", "acme", "x"), simAdd("b0", "bob", "y"),
+		} {
+			p := w.newPanel()
+			_, err := p.Run(context.Background(), Request{Command: operation.command, Mutate: operation.mutate})
+			p.close()
+			if err != nil {
+				failure = fmt.Errorf("%s, without any fault: %w", operation.command, err)
+				return
+			}
+			operation.apply(w.model)
+		}
+		for number := range operations {
+			if failure = w.round(w.some(number+1), w.beside(number+1), first, second); failure != nil {
+				return
+			}
+		}
+	})
+	return failure, told
+}
+
+// arrange gives each seed one of three topologies: all servers alike; one after
+// the other; the last one with a queue route.
+func (w *simWorld) arrange(seed uint64) {
+	switch seed % 3 {
+	case 1:
+		w.topology.routes[1].After = []int64{w.topology.routes[0].ID}
+		w.topology.routes[2].After = []int64{w.topology.routes[1].ID}
+	case 2:
+		w.topology.routes[2].Queue = true
+	}
+}
+
+// said is how one command ended.
+type said struct {
+	outcome *Outcome
+	err     error
+	crashed bool
+}
+
+// holds tells whether what was said allows that the operation has, or has not,
+// been applied.
+func (s said) holds(applied bool) bool {
+	if s.crashed || fault.Is(s.err, fault.Unrecovered) {
+		return true
+	}
+	return applied == (s.err == nil)
+}
+
+// round is one operation with faults, at times with another one of another
+// process beside it, and what must be true after it.
+func (w *simWorld) round(operation simOperation, other *simOperation, first, second faultsOf) error {
+	w.network.strikeWith(nil)
+	beside := make(chan said, 1)
+	if other != nil {
+		go func() {
+			q := w.newPanel()
+			defer q.close()
+			time.Sleep(time.Duration(w.network.delay()) * 4)
+			outcome, err := q.Run(context.Background(), Request{Command: other.command, Mutate: other.mutate})
+			w.trace("beside, %s says: %v", other.command, err)
+			beside <- said{outcome, err, false}
+		}()
+	}
+	one := w.run(operation, first, other == nil)
+	applied := w.model.clone()
+	operation.apply(applied)
+	possible := map[string]*simModel{"neither": w.model, "this": applied}
+	two := said{}
+	if other != nil {
+		two = <-beside
+		possible["the other"], possible["both"] = w.model.clone(), applied.clone()
+		other.apply(possible["the other"])
+		other.apply(possible["both"])
+	} else if err := w.judge(one, applied); err != nil {
+		return err
+	}
+	w.heal()
+	if err := w.recover(second); err != nil {
+		return err
+	}
+	check := w.newPanel()
+	defer check.close()
+	now := w.stored(check)
+	right := false
+	for which, model := range possible {
+		this := which == "this" || which == "both"
+		beside := which == "the other" || which == "both"
+		right = right || now.equal(model) && one.holds(this) && (other == nil || two.holds(beside))
+	}
+	if !right {
+		return fmt.Errorf("it said %v (crashed: %v), beside it %v; but the database holds %v, before %v, wanted %v",
+			one.err, one.crashed, two.err, now, w.model, applied)
+	}
+	w.model = now
+	if err := w.agree(check, "after recovery"); err != nil {
+		return err
+	}
+	// Recovering twice is recovering once.
+	again, err := check.Recover(context.Background())
+	if err != nil || len(again) != 0 {
+		return fmt.Errorf("a second recovery: %v %w", again, err)
+	}
+	return w.agree(check, "after a second recovery")
+}
+
+// run is one command of one process.
+func (w *simWorld) run(operation simOperation, faults faultsOf, alone bool) said {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := w.newPanel()
+	defer p.close()
+	w.trace("— %s", operation.command)
+	if faults != nil {
+		faults(w, p)
+	}
+	if w.interrupt > 0 {
+		stop := time.AfterFunc(w.interrupt, func() {
+			w.trace("SIGINT")
+			cancel()
+		})
+		defer stop.Stop()
+	}
+	outcome, err := p.Run(ctx, Request{Command: operation.command, Mutate: operation.mutate})
+	w.trace("it says: %v", err)
+	w.tally.count(w, p, err, alone)
+	return said{outcome, err, p.isCrashed()}
+}
+
+// judge checks what was said at once, before anything heals.
+func (w *simWorld) judge(one said, applied *simModel) error {
+	want := w.model
+	switch {
+	case one.crashed || fault.Is(one.err, fault.Unrecovered):
+		return nil
+	case one.err == nil:
+		want = applied
+	}
+	outcome, err := one.outcome, one.err
+	files, entries := want.content()
+	for _, m := range w.machines {
+		if !m.isUp() || w.network.isCut(m.id) || w.topology.routes[m.id-1].Queue {
+			continue
+		}
+		gotFiles, gotEntries := m.content()
+		if !maps.Equal(files, gotFiles) || !maps.Equal(entries, gotEntries) {
+			return fmt.Errorf("it said %v, and %s is not so: %s", err, m.name, cmp.Diff(files, gotFiles)+cmp.Diff(entries, gotEntries))
+		}
+	}
+	if outcome != nil && outcome.Number > 0 && !outcome.State.Ended() && !unknown(err) && fault.KindOf(err) != fault.Internal {
+		return fmt.Errorf("it said %v, and the operation is %s", err, outcome.State)
+	}
+	return nil
+}
+
+// heal mends what the faults have broken, in a random order and time.
+func (w *simWorld) heal() {
+	w.interrupt = 0
+	w.network.strikeWith(nil)
+	for _, m := range w.machines {
+		m.memory.SetHook(nil)
+		m.memory.SetCapacity(0)
+		m.set(nil, nil)
+	}
+	time.Sleep(time.Duration(w.random.IntN(int(30 * time.Second))))
+	for _, m := range w.machines {
+		if !m.isUp() {
+			w.trace("%s boots", m.name)
+			m.powerOn()
+		}
+	}
+	w.network.healLate(w)
+}
+
+// recover recovers, with faults of its own at first, until nothing is left.
+func (w *simWorld) recover(faults faultsOf) error {
+	var last error
+	for try := range 8 {
+		p := w.newPanel()
+		if faults != nil && try == 0 {
+			faults(w, p)
+		}
+		recovered, err := p.Recover(context.Background())
+		for _, one := range recovered {
+			w.trace("recovered: %s %s alive=%v %v", one.Command, one.State, one.Alive, one.Err)
+		}
+		w.trace("recovery says: %v", err)
+		crashed := p.isCrashed()
+		p.close()
+		if faults != nil && try == 0 {
+			w.heal()
+			continue // a server that waits for its convergence is no error
+		}
+		if err == nil && !crashed {
+			return nil
+		}
+		last = err
+		time.Sleep(20 * time.Second)
+	}
+	return fmt.Errorf("it was never recovered: %w", last)
+}
+
+// agree is the oracle: database, servers and journal say the same, and nothing
+// is left over.
+func (w *simWorld) agree(p *simPanel, when string) error {
+	time.Sleep(3 * time.Minute) // whatever still runs has noticed that it is alone
+	files, entries := w.stored(p).content()
+	for _, m := range w.machines {
+		gotFiles, gotEntries := m.content()
+		if diff := cmp.Diff(files, gotFiles); diff != "" {
+			return fmt.Errorf("%s, files of %s (-database +server):\n%s", when, m.name, diff)
+		}
+		if diff := cmp.Diff(entries, gotEntries); diff != "" {
+			return fmt.Errorf("%s, entries of %s (-database +server):\n%s", when, m.name, diff)
+		}
+		if err := m.clean(); err != nil {
+			return fmt.Errorf("%s, %s: %w", when, m.name, err)
+		}
+	}
+	return p.store.View(context.Background(), func(tx *store.Tx) error {
+		open, err := tx.OpenOperations(context.Background())
+		if err == nil && len(open) > 0 {
+			err = fmt.Errorf("%s, %d operations have not ended", when, len(open))
+		}
+		return err
+	})
+}
+
+// clean tells whether nothing temporary is left on a machine.
+func (m *simMachine) clean() error {
+	m.mutex.Lock()
+	running := len(m.processes)
+	m.mutex.Unlock()
+	if running > 0 {
+		return fmt.Errorf("%d runtimes are still there", running)
+	}
+	all := m.memory.Dump()
+	for path := range all {
+		if rest, is := strings.CutPrefix(path, "/var/lib/orchestra/"); is {
+			if id, is := strings.CutPrefix(rest, "open/"); is && !ended(all, id) {
+				return fmt.Errorf("%s is left", path)
+			}
+			continue
+		}
+		if strings.HasPrefix(path, "/etc/") && !strings.HasPrefix(path, "/etc/map") || path == "/" || path == "/etc" || strings.HasPrefix(path, "/var") || path == "/srv" || path == dataDirectory || path == "/etc/map" {
+			continue
+		}
+		if name, is := strings.CutPrefix(path, dataDirectory+"/"); is && !strings.HasPrefix(name, ".") {
+			continue
+		}
+		return fmt.Errorf("%s is left", path)
+	}
+	return nil
+}
+
+// ended tells whether an empty directory of an ended operation was brought back
+// by a power cut: the next session removes it.
+func ended(all map[string]string, id string) bool {
+	for path := range all {
+		if strings.HasPrefix(path, "/var/lib/orchestra/ended/") && strings.HasSuffix(path, "/"+id) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *simMachine) set(child func(runtime.Child) *runtime.Result, hangs func(runtime.Child) bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.child, m.hangs = child, hangs
+}
+
+func (n *network) isCut(machine int64) bool {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return n.cut[machine]
+}
+
+func (n *network) strikeWith(strike func(int, *cable, bool) bool) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.strike, n.frames = strike, 0
+}
+
+// healLate heals every cable: new connections at once, while what the old ones
+// still carry arrives later, as a kernel's retransmission does.
+func (n *network) healLate(w *simWorld) {
+	n.mutex.Lock()
+	n.cut = map[int64]bool{}
+	cables := append([]*cable(nil), n.cables...)
+	n.mutex.Unlock()
+	for _, c := range cables {
+		later := time.Duration(w.random.IntN(int(40 * time.Second)))
+		time.AfterFunc(later, func() {
+			c.up.stall(false)
+			c.down.stall(false)
+		})
+	}
+}
+
+// The faults.
+
+func crashAtWrite(number int, after bool) faultsOf {
+	return func(_ *simWorld, p *simPanel) {
+		p.at = func(at int, name string, is bool) (bool, error) { return at == number && is == after, nil }
+	}
+}
+
+func errorAtWrite(number int, after bool) faultsOf {
+	return func(_ *simWorld, p *simPanel) {
+		done := false
+		p.at = func(at int, name string, is bool) (bool, error) {
+			if at == number && is == after && !done && name != "reopen" {
+				done = true
+				return false, errInputOutput
+			}
+			return false, nil
+		}
+	}
+}
+
+func crashAtFrame(number int) faultsOf {
+	return func(w *simWorld, p *simPanel) {
+		w.network.strikeWith(func(n int, _ *cable, _ bool) bool {
+			if n == number {
+				p.crash()
+			}
+			return false
+		})
+	}
+}
+
+func resetAtFrame(number int) faultsOf {
+	return func(w *simWorld, _ *simPanel) {
+		w.network.strikeWith(func(n int, c *cable, _ bool) bool {
+			if n == number {
+				w.trace("the connection with %s is reset", c.machine.name)
+				c.up.sever(errReset)
+				c.down.sever(errReset)
+			}
+			return n == number
+		})
+	}
+}
+
+func cutAtFrame(number int, heal time.Duration) faultsOf {
+	return func(w *simWorld, _ *simPanel) {
+		w.network.strikeWith(func(n int, c *cable, _ bool) bool {
+			if n == number {
+				w.trace("the cable of %s is cut", c.machine.name)
+				w.network.setCut(c.machine.id, true)
+				if heal > 0 {
+					time.AfterFunc(heal, func() {
+						if c.machine.isUp() {
+							w.network.setCut(c.machine.id, false)
+						}
+					})
+				}
+			}
+			return false
+		})
+	}
+}
+
+// machineAtChange kills the runtime, or the whole machine, before its disk is
+// changed for the n-th time from now.
+func machineAtChange(machine, number int, power bool, back time.Duration) faultsOf {
+	return func(w *simWorld, _ *simPanel) {
+		m := w.machines[machine]
+		from := m.memory.Changes()
+		struck := false
+		m.memory.SetHook(func(o runtime.MemoryOperation) error {
+			if struck || o.Number == 0 || o.Number <= from+number-1 {
+				return nil
+			}
+			struck = true
+			if !power {
+				w.trace("a runtime on %s is killed before %s %s", m.name, o.Name, o.Path)
+				m.killAll()
+				return runtime.ErrDead
+			}
+			w.trace("%s loses power before %s %s", m.name, o.Name, o.Path)
+			m.powerCut()
+			if back > 0 {
+				time.AfterFunc(back, func() {
+					if !m.isUp() {
+						m.powerOn()
+					}
+				})
+			}
+			return runtime.ErrDead
+		})
+	}
+}
+
+func childFails(machine int, kind runtime.ChildKind) faultsOf {
+	return func(w *simWorld, _ *simPanel) {
+		w.machines[machine].set(func(child runtime.Child) *runtime.Result {
+			if child.Kind != kind {
+				return nil
+			}
+			w.trace("a %s child fails on %s", kind, w.machines[machine].name)
+			return &runtime.Result{ExitCode: 3, Output: "it fails"}
+		}, nil)
+	}
+}
+
+func childHangs(machine int, kind runtime.ChildKind) faultsOf {
+	return func(w *simWorld, _ *simPanel) {
+		w.machines[machine].set(nil, func(child runtime.Child) bool { return child.Kind == kind })
+	}
+}
+
+func diskFull(machine int, left int64) faultsOf {
+	return func(w *simWorld, _ *simPanel) {
+		m := w.machines[machine].memory
+		m.SetCapacity(m.Used() + left)
+	}
+}
+
+func interruptAfter(d time.Duration) faultsOf {
+	return func(w *simWorld, _ *simPanel) { w.interrupt = d }
+}
+
+// randomFault is one fault, or none, or two, as chance wants.
+func randomFault(w *simWorld, p *simPanel) {
+	chance := rand.New(rand.NewPCG(w.random.Uint64(), 3))
+	faults := 1
+	if chance.IntN(4) == 0 {
+		faults = 2
+	}
+	for range faults {
+		machine := chance.IntN(3)
+		var f faultsOf
+		var what string
+		switch kind := chance.IntN(12); kind {
+		case 0:
+			n, after := 1+chance.IntN(5), chance.IntN(2) == 0
+			f, what = crashAtWrite(n, after), fmt.Sprintf("crash at write %d after=%v", n, after)
+		case 1:
+			n, after := 1+chance.IntN(5), chance.IntN(2) == 0
+			f, what = errorAtWrite(n, after), fmt.Sprintf("error at write %d after=%v", n, after)
+		case 2:
+			n := 1 + chance.IntN(36)
+			f, what = crashAtFrame(n), fmt.Sprintf("crash at frame %d", n)
+		case 3:
+			n := 1 + chance.IntN(36)
+			f, what = resetAtFrame(n), fmt.Sprintf("reset at frame %d", n)
+		case 4, 5:
+			n, heal := 1+chance.IntN(36), time.Duration(chance.IntN(int(3*time.Minute)))
+			f, what = cutAtFrame(n, heal), fmt.Sprintf("cut at frame %d, healed after %s", n, heal)
+		case 6:
+			n := 1 + chance.IntN(60)
+			f, what = machineAtChange(machine, n, false, 0), fmt.Sprintf("runtime on %d killed at change %d", machine+1, n)
+		case 7, 8:
+			n, back := 1+chance.IntN(60), time.Duration(chance.IntN(int(2*time.Minute)))
+			f, what = machineAtChange(machine, n, true, back), fmt.Sprintf("power of %d cut at change %d, back after %s", machine+1, n, back)
+		case 9:
+			kinds := []runtime.ChildKind{runtime.ChildDeclare, runtime.ChildProgram}
+			child := kinds[chance.IntN(2)]
+			if chance.IntN(2) == 0 {
+				f, what = childFails(machine, child), fmt.Sprintf("%s fails on %d", child, machine+1)
+			} else {
+				f, what = childHangs(machine, child), fmt.Sprintf("%s hangs on %d", child, machine+1)
+			}
+		case 10:
+			left := int64(chance.IntN(200 << 10))
+			f, what = diskFull(machine, left), fmt.Sprintf("disk of %d is full but for %d bytes", machine+1, left)
+		default:
+			after := time.Duration(chance.IntN(int(60 * time.Millisecond)))
+			f, what = interruptAfter(after), fmt.Sprintf("SIGINT after %s", after)
+		}
+		w.trace("fault: %s", what)
+		f(w, p)
+	}
+}
+
+// simTally counts what happened in a simulation, so that one sees that its
+// faults do strike.
+type simTally struct {
+	mutex               sync.Mutex
+	operations, crashes int
+	concurrent          int
+	kinds               map[string]int
+	writes, frames      int // the most that one operation needed
+}
+
+func (s *simTally) count(w *simWorld, p *simPanel, err error, alone bool) {
+	if s.kinds == nil {
+		s.kinds = map[string]int{}
+	}
+	s.operations++
+	if !alone {
+		s.concurrent++
+	}
+	switch {
+	case p.isCrashed():
+		s.crashes++
+	case err == nil:
+		s.kinds["done"]++
+	default:
+		s.kinds[fault.KindOf(err).String()]++
+	}
+	s.writes = max(s.writes, p.writes)
+	s.frames = max(s.frames, w.network.frames)
+}
+
+func (s *simTally) add(other *simTally) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.kinds == nil {
+		s.kinds = map[string]int{}
+	}
+	s.operations += other.operations
+	s.crashes += other.crashes
+	s.concurrent += other.concurrent
+	for kind, n := range other.kinds {
+		s.kinds[kind] += n
+	}
+	s.writes, s.frames = max(s.writes, other.writes), max(s.frames, other.frames)
+}
+
+func (s *simTally) String() string {
+	return fmt.Sprintf("%d operations (%d with another beside): %d crashes of the panel, %v; up to %d writes and %d frames an operation",
+		s.operations, s.concurrent, s.crashes, s.kinds, s.writes, s.frames)
+}
+
+func TestSimulationSeeds(t *testing.T) {
+	var total simTally
+	if *oneSeed != 0 {
+		failure, told := simulate(t, uint64(*oneSeed), 6, randomFault, randomFault, &total)
+		t.Log("\n" + told)
+		if failure != nil {
+			t.Fatal(failure)
+		}
+		return
+	}
+	seeds := 120
+	if *manySeeds > 0 {
+		seeds = *manySeeds
+	}
+	if testing.Short() {
+		seeds = 20
+	}
+	workers(t, seeds, func(t *testing.T, i int) {
+		var tally simTally
+		failure, told := simulate(t, uint64(i+1), 6, randomFault, randomFault, &tally)
+		if failure != nil {
+			t.Errorf("%s\n\n%v\n\nreplay: go test ./pkg/operation -run SimulationSeeds -seed=%d", told, failure, i+1)
+		}
+		total.add(&tally)
+	})
+	t.Logf("%d seeds; %s", seeds, &total)
+}
+
+// workers runs do for 0 to n-1, on all processors. The first failure ends it.
+func workers(t *testing.T, n int, do func(*testing.T, int)) {
+	t.Run("workers", func(t *testing.T) {
+		var next atomic.Int64
+		for range stdruntime.GOMAXPROCS(0) {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				for i := int(next.Add(1)) - 1; i < n && !t.Failed(); i = int(next.Add(1)) - 1 {
+					do(t, i)
+				}
+			})
+		}
+	})
+}
+
+// TestSimulationEveryPoint crashes at every numbered point in turn: every
+// write of the panel, before and after it; every frame; every change of every
+// server's disk; each once more while the first is being recovered.
+func TestSimulationEveryPoint(t *testing.T) {
+	if *oneSeed != 0 {
+		t.Skip("one seed is asked for")
+	}
+	type point struct {
+		name  string
+		fault faultsOf
+	}
+	var total simTally
+	var points []point
+	for number := 1; number <= 4; number++ {
+		for _, after := range []bool{false, true} {
+			points = append(points,
+				point{fmt.Sprintf("crash at write %d after=%v", number, after), crashAtWrite(number, after)},
+				point{fmt.Sprintf("error at write %d after=%v", number, after), errorAtWrite(number, after)})
+		}
+	}
+	for number := 1; number <= 34; number++ {
+		points = append(points,
+			point{fmt.Sprintf("crash at frame %d", number), crashAtFrame(number)},
+			point{fmt.Sprintf("reset at frame %d", number), resetAtFrame(number)},
+			point{fmt.Sprintf("cut at frame %d", number), cutAtFrame(number, 0)})
+	}
+	for number := 1; number <= 48; number++ {
+		machine := number % 3
+		points = append(points,
+			point{fmt.Sprintf("kill of a runtime at change %d", number), machineAtChange(machine, number, false, 0)},
+			point{fmt.Sprintf("power cut at change %d", number), machineAtChange(machine, number, true, 0)})
+	}
+	workers(t, len(points), func(t *testing.T, i int) {
+		if testing.Short() && i%8 != 0 {
+			return
+		}
+		p, second := points[i], points[(i*7+3)%len(points)]
+		var tally simTally
+		failure, told := simulate(t, uint64(1000+i), 2, p.fault, second.fault, &tally)
+		if failure != nil {
+			t.Errorf("%s, then in recovery %s\n%s\n\n%v", p.name, second.name, told, failure)
+		}
+		total.add(&tally)
+	})
+	t.Logf("%d points; %s", len(points), &total)
+}

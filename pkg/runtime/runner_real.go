@@ -1,0 +1,348 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+//go:embed prelude_declare.sh
+var preludeDeclare string
+
+//go:embed prelude_act.sh
+var preludeAct string
+
+const (
+	// epilogueDeclare says that the declaring part came to its end: the script
+	// has not left before.
+	epilogueDeclare = "\nprintf '2\\0000\\0end\\0' >&4\n"
+	// epilogueAct calls one function of acts.sh with the keys as arguments.
+	epilogueAct = "\n\"$@\"\n"
+
+	childPath   = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	nobody      = 65534
+	answerLimit = 256 << 20 // what a child may answer on descriptor 4
+)
+
+// RealRunner runs children as processes of this machine.
+type RealRunner struct {
+	root     string // given to acts as ORCHESTRA_ROOT; "" on a server
+	self     Identity
+	machine  Machine
+	groups   *controlGroups // nil where there are none
+	asNobody bool
+	sole     bool       // all children of this process are the runner's
+	mutex    sync.Mutex // one child at a time: all that is left after it is its own
+}
+
+// NewRealRunner returns the runner of this process. root is the root directory
+// where it is not "/". sole says that the process has no other children: then
+// it becomes the parent of all that its children leave behind.
+func NewRealRunner(root string, sole bool) (*RealRunner, error) {
+	if root == "/" {
+		root = ""
+	}
+	r := &RealRunner{root: root, asNobody: os.Geteuid() == 0, sole: sole}
+	if sole {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return nil, fmt.Errorf("prctl: %w", err)
+		}
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	r.machine = Machine{
+		BootID: strings.TrimSpace(string(boot)), Hostname: hostname,
+		Architecture: runtime.GOARCH, EffectiveID: os.Geteuid(),
+	}
+	start, err := startTime(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	r.self = Identity{PID: os.Getpid(), Start: start, BootID: r.machine.BootID}
+	r.self.Mark = fmt.Sprintf("%d.%d.%s", r.self.PID, r.self.Start, r.self.BootID)
+	if r.groups = openControlGroups(r.self.PID); r.groups != nil {
+		r.self.Group = r.groups.path
+	}
+	return r, nil
+}
+
+// NewSystemRunner returns a runner of this machine for use outside a session: a
+// trial of a backend's declaring part. Close it by closing the io.Closer.
+func NewSystemRunner() (Runner, error) { return NewRealRunner("/", false) }
+
+// Close removes what the runner has made for its children.
+func (r *RealRunner) Close() error {
+	if r.groups == nil {
+		return nil
+	}
+	return r.groups.close()
+}
+
+// Self implements Runner.
+func (r *RealRunner) Self() Identity { return r.self }
+
+// Machine implements Runner.
+func (r *RealRunner) Machine() Machine { return r.machine }
+
+// Find implements Runner.
+func (r *RealRunner) Find(program string) bool {
+	for _, directory := range strings.Split(childPath, ":") {
+		info, err := os.Stat(filepath.Join(directory, program))
+		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Run implements Runner.
+func (r *RealRunner) Run(ctx context.Context, child Child) (Result, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	command, files, err := r.prepare(child)
+	if err != nil {
+		return Result{}, err
+	}
+	defer files.close()
+	if child.Timeout <= 0 {
+		child.Timeout = DefaultTimeout
+	}
+	return r.run(ctx, command, files, child.Timeout)
+}
+
+// childFiles are the descriptors of a child, on our side.
+type childFiles struct {
+	toClose        []*os.File // the child's ends
+	output, answer *os.File   // ours
+}
+
+func (f *childFiles) close() {
+	for _, file := range append(f.toClose, f.output, f.answer) {
+		if file != nil {
+			_ = file.Close()
+		}
+	}
+}
+
+// prepare makes the command. Its script and its input are files in memory: what
+// is secret is on no disk and in nobody's list of processes.
+func (r *RealRunner) prepare(child Child) (*exec.Cmd, *childFiles, error) {
+	files := &childFiles{}
+	var command *exec.Cmd
+	switch child.Kind {
+	case ChildProgram:
+		program, err := lookPath(child.Arguments[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		command = exec.Command(program, child.Arguments[1:]...)
+	default:
+		text := preludeDeclare + child.Script + epilogueDeclare
+		arguments := []string{"--noprofile", "--norc", "/dev/fd/5"}
+		if child.Kind != ChildDeclare {
+			text = preludeAct + child.Script + epilogueAct
+			arguments = append(append(arguments, child.Function), child.Arguments...)
+		}
+		bash, err := lookPath("bash")
+		if err != nil {
+			return nil, nil, err
+		}
+		command = exec.Command(bash, arguments...)
+		input, err := memoryFile("input", child.Input)
+		if err != nil {
+			return nil, nil, err
+		}
+		files.toClose = append(files.toClose, input)
+		script, err := memoryFile("script", []byte(text))
+		if err != nil {
+			files.close()
+			return nil, nil, err
+		}
+		files.toClose = append(files.toClose, script)
+		answer, writer, err := os.Pipe()
+		if err != nil {
+			files.close()
+			return nil, nil, err
+		}
+		files.answer, files.toClose = answer, append(files.toClose, writer)
+		command.ExtraFiles = []*os.File{input, writer, script} // descriptors 3, 4, 5
+	}
+	output, writer, err := os.Pipe()
+	if err != nil {
+		files.close()
+		return nil, nil, err
+	}
+	files.output, files.toClose = output, append(files.toClose, writer)
+	command.Stdout, command.Stderr = writer, writer // its input is /dev/null
+	command.Dir = "/"
+	command.Env = []string{
+		"PATH=" + childPath, "LC_ALL=C", "HOME=/", "ORCHESTRA_ROOT=" + r.root, markName + "=" + r.self.Mark,
+	}
+	command.SysProcAttr = r.attributes(child.Kind)
+	return command, files, nil
+}
+
+func (r *RealRunner) attributes(kind ChildKind) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if r.groups != nil {
+		attributes.UseCgroupFD, attributes.CgroupFD = true, r.groups.directory
+	}
+	if kind == ChildDeclare && r.asNobody {
+		attributes.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{}}
+		// No network, and processes of its own: when the first dies, all do.
+		attributes.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC
+	}
+	return attributes
+}
+
+func lookPath(program string) (string, error) {
+	for _, directory := range strings.Split(childPath, ":") {
+		name := filepath.Join(directory, program)
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed", program)
+}
+
+// memoryFile returns a file that is in no file system, for reading from its start.
+func memoryFile(name string, content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if _, err := file.Write(content); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		_ = file.Close()
+	}
+	return file, err
+}
+
+// run starts the command and sees it, and all that it started, to their end.
+func (r *RealRunner) run(ctx context.Context, command *exec.Cmd, files *childFiles, timeout time.Duration) (Result, error) {
+	started, ended := make(chan error, 1), make(chan error, 1)
+	go func() {
+		// The signal that a child gets at our death is sent when the thread that
+		// started it ends. And what is forbidden to a thread is to its children:
+		// no program that the declaring part runs can gain rights. Such a thread
+		// is used for nothing else: it ends with this goroutine.
+		runtime.LockOSThread()
+		if command.SysProcAttr.Credential == nil {
+			defer runtime.UnlockOSThread()
+		} else {
+			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+				started <- err
+				return
+			}
+		}
+		err := command.Start()
+		started <- err
+		if err == nil {
+			ended <- command.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return Result{}, err
+	}
+	for _, file := range files.toClose {
+		_ = file.Close()
+	}
+	files.toClose = nil
+
+	var output capped
+	var answer limited
+	var readers sync.WaitGroup
+	readers.Go(func() { _, _ = io.Copy(&output, files.output) })
+	if files.answer != nil {
+		readers.Go(func() { _, _ = io.Copy(&answer, files.answer) })
+	}
+
+	var result Result
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	running := true
+	select {
+	case <-ended:
+		running = false
+	case <-timer.C:
+		result.TimedOut = true
+	case <-ctx.Done():
+	}
+	if !running {
+		ended = nil
+	}
+	// Whether it ended well or not: nothing that it started may be left.
+	err := r.reap(command.Process.Pid, ended)
+	// All writers are dead, so the readers end; should one live, it is cut off.
+	_ = files.output.SetReadDeadline(time.Now().Add(time.Second))
+	if files.answer != nil {
+		_ = files.answer.SetReadDeadline(time.Now().Add(time.Second))
+	}
+	readers.Wait()
+	result.Output, result.Answer = output.String(), answer.data
+	result.ExitCode = exitCode(command)
+	if err == nil && answer.over {
+		err = errors.New("its answer is too long")
+	}
+	return result, err
+}
+
+func exitCode(command *exec.Cmd) int {
+	if command.ProcessState == nil {
+		return -1
+	}
+	return command.ProcessState.ExitCode()
+}
+
+// limited keeps what is written to it, up to answerLimit.
+type limited struct {
+	data []byte
+	over bool
+}
+
+// Write implements io.Writer.
+func (l *limited) Write(data []byte) (int, error) {
+	if len(l.data)+len(data) > answerLimit {
+		l.over = true
+		return len(data), nil
+	}
+	l.data = append(l.data, data...)
+	return len(data), nil
+}
+
+func startTime(pid int) (uint64, error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	// The name of the program, in parentheses, may hold anything.
+	at := bytes.LastIndexByte(data, ')')
+	fields := strings.Fields(string(data[at+1:]))
+	if at < 0 || len(fields) < 20 {
+		return 0, errors.New("/proc: a line that makes no sense")
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
