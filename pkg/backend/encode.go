@@ -36,7 +36,7 @@ func EncodeObjects(objects []Object) (records string, contents []wire.ContentIte
 			return "", nil, fmt.Errorf("%s %s: %w", object.Noun, object.Name, err)
 		}
 	}
-	return e.out.String(), e.contents, nil
+	return e.all.String(), e.contents, nil
 }
 
 // shape is which facts an object has.
@@ -65,7 +65,8 @@ func (s shape) equal(other shape) bool {
 }
 
 type encoder struct {
-	out      strings.Builder
+	all      strings.Builder
+	out      strings.Builder // of the record that is being written
 	contents []wire.ContentItem
 }
 
@@ -74,21 +75,23 @@ func (e *encoder) column(text string) {
 	e.out.WriteString(runtime.FieldEnd)
 }
 
+// end ends a record, and says before it whether something in it is escaped.
 func (e *encoder) end() {
-	e.out.WriteString(runtime.RecordEnd)
-	e.out.WriteByte('\n')
+	record, mark := e.out.String(), ""
+	e.out.Reset()
+	if strings.Contains(record, `\`) {
+		mark = runtime.EscapedMark
+	}
+	e.all.WriteString(mark + runtime.FieldEnd + record + runtime.RecordEnd + "\n")
 }
 
 func (e *encoder) header(s shape) {
-	e.column(runtime.HeaderMark)
-	e.column(strconv.Itoa(len(s.facts)))
-	e.column(strconv.Itoa(len(s.before)))
-	for _, names := range [][]string{s.facts, s.before, s.lists} {
-		for _, name := range names {
-			e.column(name)
-		}
+	names := append([]string{strconv.Itoa(len(s.facts)), strconv.Itoa(len(s.before))}, slices.Concat(s.facts, s.before, s.lists)...)
+	e.all.WriteString(runtime.HeaderMark + runtime.FieldEnd)
+	for _, name := range names {
+		e.all.WriteString(name + runtime.ElementEnd)
 	}
-	e.end()
+	e.all.WriteString(runtime.FieldEnd + runtime.RecordEnd + "\n")
 }
 
 func (e *encoder) object(object Object, s shape) error {

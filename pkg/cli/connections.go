@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"path/filepath"
+	"sync"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
@@ -20,7 +21,10 @@ type connections struct {
 	topology operation.Topology
 	pool     *remote.Pool
 	identity *remote.Identity
-	launcher *remote.Launcher
+	binaries *remote.Binaries
+
+	mutex     sync.Mutex
+	launchers map[string]*remote.Launcher // by our directory on the servers
 }
 
 func (a *app) openConnections(topology operation.Topology) *connections {
@@ -33,17 +37,28 @@ func (a *app) openConnections(topology operation.Topology) *connections {
 			File: a.settings.SSH.Identity, Agent: a.settings.SSH.Agent,
 			AgentSocket: a.process.getenv("SSH_AUTH_SOCK"), Passphrase: a.passphrase(),
 		},
-		launcher: &remote.Launcher{
-			Directory: a.settings.Runtime.Directory,
-			Binaries: &remote.Binaries{
-				Packages: a.settings.Runtime.PackageDirectory,
-				Cache:    filepath.Join(filepath.Dir(a.store.Path()), "cache"),
-			},
+		binaries: &remote.Binaries{
+			Packages: a.settings.Runtime.PackageDirectory,
+			Cache:    filepath.Join(filepath.Dir(a.store.Path()), "cache"),
 		},
+		launchers: map[string]*remote.Launcher{},
 	}
 	a.connections = c
 	a.closers = append(a.closers, c.pool.Close)
 	return c
+}
+
+// bind returns a transport that starts the runtime on server.
+func (c *connections) bind(transport remote.Transport, server string) remote.Transport {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	directory := c.app.settings.Runtime.DirectoryOn(server)
+	launcher, ok := c.launchers[directory]
+	if !ok {
+		launcher = &remote.Launcher{Directory: directory, Binaries: c.binaries}
+		c.launchers[directory] = launcher
+	}
+	return launcher.Bind(transport, server)
 }
 
 // passphrase returns what asks for the passphrase of a key, nil where there is
@@ -77,7 +92,7 @@ func (c *connections) reach(ctx context.Context, server operation.Server, dial f
 		return c.app.process.Connect(ctx, server)
 	}
 	if server.Transport == "local" {
-		return c.launcher.Bind(remote.NewLocal(server.Name), server.Name), nil
+		return c.bind(remote.NewLocal(server.Name), server.Name), nil
 	}
 	target, err := c.target(ctx, server, 0)
 	if err != nil {
@@ -87,7 +102,7 @@ func (c *connections) reach(ctx context.Context, server operation.Server, dial f
 	if err != nil {
 		return nil, err
 	}
-	return c.launcher.Bind(transport, server.Name), nil
+	return c.bind(transport, server.Name), nil
 }
 
 // target returns where a server is and how it is verified, with the servers

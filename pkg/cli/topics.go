@@ -124,7 +124,7 @@ func (p *page) topicFilters() {
 		p.line("  " + p.paint.Cyan(line))
 	}
 	p.line("")
-	p.text(p.phrase("Operators: == != < <= > >=, and or not, in, contains, startsWith, endsWith, matches, + - * / %. Functions: len lower upper trim hasPrefix hasSuffix. Lists are searched with in: \"sudo\" in group."))
+	p.text(p.phrase("Operators: == != < <= > >=, and or not, in, contains, startsWith, endsWith, matches, + - * / %%. Functions: len lower upper trim hasPrefix hasSuffix. Lists are searched with in: \"sudo\" in group."))
 }
 
 func (p *page) topicPasswords() {

@@ -105,20 +105,22 @@ func read(t *testing.T, language string) map[string]map[string]string {
 }
 
 func TestASentenceIsSaidInItsLanguage(t *testing.T) {
-	text := message.New("%d changes", 1)
+	text := message.New("the database is damaged: %d findings", 1)
 	for language, want := range map[string][2]string{
-		"en": {"1 change", "10000 changes"}, "es": {"1 cambio", "10000 cambios"}, "ca": {"1 canvi", "10000 canvis"},
-		"xx": {"1 changes", "10000 changes"}, "": {"1 changes", "10000 changes"},
+		"en": {"the database is damaged: 1 finding", "the database is damaged: 10000 findings"},
+		"es": {"la base de datos está dañada: 1 hallazgo", "la base de datos está dañada: 10000 hallazgos"},
+		"ca": {"la base de dades està malmesa: 1 troballa", "la base de dades està malmesa: 10000 troballes"},
+		"xx": {"the database is damaged: 1 findings", "the database is damaged: 10000 findings"},
 	} {
 		if got := text.In(language); got != want[0] {
 			t.Errorf("%s: %q", language, got)
 		}
-		if got := message.New("%d changes", int64(10_000)).In(language); got != want[1] {
+		if got := message.New(text.Format, int64(10_000)).In(language); got != want[1] {
 			t.Errorf("%s: %q", language, got)
 		}
 	}
 	nested := message.New("%s: %s", "x", text)
-	if got := nested.In("ca"); got != "x: 1 canvi" {
+	if got := nested.In("ca"); got != "x: la base de dades està malmesa: 1 troballa" {
 		t.Errorf("a sentence within a sentence is %q", got)
 	}
 	if got := message.New("this is said nowhere: %d%%", 5).In("es"); got != "this is said nowhere: 5%" {

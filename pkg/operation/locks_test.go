@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"orchestra/pkg/fault"
 )
 
@@ -19,7 +20,14 @@ func TestMain(m *testing.M) {
 	if directory := os.Getenv("ORCHESTRA_TEST_HOLD"); directory != "" {
 		holdLocks(directory)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 func holdLocks(directory string) {

@@ -146,6 +146,8 @@ type run struct {
 	dropped map[int64]bool
 	// abandoned are servers out of service that were taken out of it.
 	abandoned []int64
+	// unrestored is what an undo could not take back: acts without a way back.
+	unrestored []string
 	// outcomes of servers whose part has ended.
 	outcomes map[int64]store.ServerOutcome
 	phases   []store.Phase // of the panel

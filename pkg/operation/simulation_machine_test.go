@@ -31,6 +31,8 @@ type simMachine struct {
 	hangs func(runtime.Child) bool
 	// units counts the reloads.
 	units int
+	// changesBefore is where the disk's count stood as an operation began.
+	changesBefore int
 }
 
 // simProcess is a runtime on a machine.

@@ -34,13 +34,14 @@ type faultsOf func(*simWorld, *simPanel)
 // simulate runs one world: a few operations without faults, then operations
 // with them, each followed by a recovery (again with faults, where second is
 // set) and by the oracle. It returns what went wrong, nil where nothing did.
-func simulate(t *testing.T, seed uint64, operations int, first, second faultsOf, tally *simTally) (failure error, told string) {
+func simulate(t *testing.T, seed uint64, operations int, alone bool, first, second faultsOf, tally *simTally) (failure error, told string) {
 	directory, err := fastDirectory()
 	must(err)
 	defer os.RemoveAll(directory)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, directory, seed)
 		w.tally = tally
+		w.alone = alone
 		w.arrange(seed)
 		defer w.end()
 		defer func() { told = w.told() }()
@@ -157,6 +158,9 @@ func (w *simWorld) run(operation simOperation, faults faultsOf, alone bool) said
 	p := w.newPanel()
 	defer p.close()
 	w.trace("— %s", operation.command)
+	for _, m := range w.machines {
+		m.changesBefore = m.memory.Changes()
+	}
 	if faults != nil {
 		faults(w, p)
 	}
@@ -524,11 +528,11 @@ func randomFault(w *simWorld, p *simPanel) {
 // simTally counts what happened in a simulation, so that one sees that its
 // faults do strike.
 type simTally struct {
-	mutex               sync.Mutex
-	operations, crashes int
-	concurrent          int
-	kinds               map[string]int
-	writes, frames      int // the most that one operation needed
+	mutex                   sync.Mutex
+	operations, crashes     int
+	concurrent              int
+	kinds                   map[string]int
+	writes, frames, changes int // the most that one operation needed
 }
 
 func (s *simTally) count(w *simWorld, p *simPanel, err error, alone bool) {
@@ -547,6 +551,9 @@ func (s *simTally) count(w *simWorld, p *simPanel, err error, alone bool) {
 	default:
 		s.kinds[fault.KindOf(err).String()]++
 	}
+	for _, m := range w.machines {
+		s.changes = max(s.changes, m.memory.Changes()-m.changesBefore)
+	}
 	s.writes = max(s.writes, p.writes)
 	s.frames = max(s.frames, w.network.frames)
 }
@@ -563,18 +570,18 @@ func (s *simTally) add(other *simTally) {
 	for kind, n := range other.kinds {
 		s.kinds[kind] += n
 	}
-	s.writes, s.frames = max(s.writes, other.writes), max(s.frames, other.frames)
+	s.writes, s.frames, s.changes = max(s.writes, other.writes), max(s.frames, other.frames), max(s.changes, other.changes)
 }
 
 func (s *simTally) String() string {
-	return fmt.Sprintf("%d operations (%d with another beside): %d crashes of the panel, %v; up to %d writes and %d frames an operation",
-		s.operations, s.concurrent, s.crashes, s.kinds, s.writes, s.frames)
+	return fmt.Sprintf("%d operations (%d with another beside): %d crashes of the panel, %v; up to %d writes, %d frames and %d changes of one disk an operation",
+		s.operations, s.concurrent, s.crashes, s.kinds, s.writes, s.frames, s.changes)
 }
 
 func TestSimulationSeeds(t *testing.T) {
 	var total simTally
 	if *oneSeed != 0 {
-		failure, told := simulate(t, uint64(*oneSeed), 6, randomFault, randomFault, &total)
+		failure, told := simulate(t, uint64(*oneSeed), 6, false, randomFault, randomFault, &total)
 		t.Log("\n" + told)
 		if failure != nil {
 			t.Fatal(failure)
@@ -590,7 +597,7 @@ func TestSimulationSeeds(t *testing.T) {
 	}
 	workers(t, seeds, func(t *testing.T, i int) {
 		var tally simTally
-		failure, told := simulate(t, uint64(i+1), 6, randomFault, randomFault, &tally)
+		failure, told := simulate(t, uint64(i+1), 6, false, randomFault, randomFault, &tally)
 		if failure != nil {
 			t.Errorf("%s\n\n%v\n\nreplay: go test ./pkg/operation -run SimulationSeeds -seed=%d", told, failure, i+1)
 		}
@@ -640,7 +647,7 @@ func TestSimulationEveryPoint(t *testing.T) {
 			point{fmt.Sprintf("reset at frame %d", number), resetAtFrame(number)},
 			point{fmt.Sprintf("cut at frame %d", number), cutAtFrame(number, 0)})
 	}
-	for number := 1; number <= 48; number++ {
+	for number := 1; number <= 62; number++ {
 		machine := number % 3
 		points = append(points,
 			point{fmt.Sprintf("kill of a runtime at change %d", number), machineAtChange(machine, number, false, 0)},
@@ -652,7 +659,7 @@ func TestSimulationEveryPoint(t *testing.T) {
 		}
 		p, second := points[i], points[(i*7+3)%len(points)]
 		var tally simTally
-		failure, told := simulate(t, uint64(1000+i), 2, p.fault, second.fault, &tally)
+		failure, told := simulate(t, uint64(1000+i), 2, true, p.fault, second.fault, &tally)
 		if failure != nil {
 			t.Errorf("%s, then in recovery %s\n%s\n\n%v", p.name, second.name, told, failure)
 		}

@@ -33,6 +33,7 @@ type simWorld struct {
 	registry  *noun.Registry
 	model     *simModel
 	tally     *simTally
+	alone     bool          // no operation has another one beside it
 	interrupt time.Duration // SIGINT after it; 0: none
 
 	mutex sync.Mutex
@@ -321,7 +322,7 @@ func (w *simWorld) some(number int) simOperation {
 // beside chooses, at times, what another process does at the same moment: a
 // new item, of the same account or another one.
 func (w *simWorld) beside(number int) *simOperation {
-	if w.random.IntN(3) > 0 {
+	if w.alone || w.random.IntN(3) > 0 {
 		return nil
 	}
 	account := []string{"acme", "bob"}[w.random.IntN(2)]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/store"
@@ -38,6 +39,10 @@ func (r *run) undo(asked context.Context, cause error) error {
 	}
 	if len(errs) > 0 {
 		return r.notUndone(cause, errs)
+	}
+	if len(r.unrestored) > 0 {
+		return fault.New(fault.Unrecovered, "operation %d is undone, but for what has no way back: %s", r.operation.Number, strings.Join(r.unrestored, "; ")).
+			Because(cause).WithHint("orchestra log show %d", r.operation.Number)
 	}
 	var once *again
 	if errors.As(cause, &once) {
@@ -143,6 +148,11 @@ func (r *run) undoSteps(ctx context.Context, s *session, names []string, last bo
 		}
 		if last && report.State != wire.StateUndone {
 			return &endedError{server: s.server, phase: "undo", state: report.State}
+		}
+		if report.Failure != nil { // an act without a way back was done already
+			r.mutex.Lock()
+			r.unrestored = append(r.unrestored, s.server.Name+": "+strings.Join(report.Failure.Unrestored, ", "))
+			r.mutex.Unlock()
 		}
 		return nil
 	})

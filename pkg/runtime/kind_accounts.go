@@ -153,7 +153,7 @@ func (accountsKind) observe(_ context.Context, o *operation, resources []*resour
 			return nil, err
 		}
 	}
-	for _, r := range resources {
+	for _, r := range v.resources { // with those that a user who goes leaves
 		if r.Kind == kindMember {
 			if err := v.member(r); err != nil {
 				return nil, err

@@ -63,6 +63,11 @@ func run(arguments []string, input io.ReadCloser, output io.Writer) (err error) 
 
 func parseArguments(arguments []string) (root string, options Options, err error) {
 	root, options.Directory = "/", DefaultDirectory
+	if len(arguments) == 0 {
+		if err := findPlace(&root, &options); err != nil {
+			return "", options, err
+		}
+	}
 	for len(arguments) > 0 {
 		word := arguments[0]
 		arguments = arguments[1:]

@@ -7,17 +7,19 @@ import (
 )
 
 // The records of objects are lines of columns, each ended by FieldEnd; the last
-// column, RecordEnd, shows that the line is whole. A line whose first column is
-// HeaderMark names the columns of the lines after it: how many facts, how many
-// facts as they were before, their names, then the names of lists ("keys",
-// "before.keys"). The lines after it hold action, noun, id, name and those
-// values. Values are escaped for bash's printf %b; each element of a list is
-// ended by ElementEnd.
+// column, RecordEnd, shows that the line is whole. The first column is a mark:
+// none, EscapedMark where a value of the line is escaped for bash's printf %b,
+// or HeaderMark for a line that names the columns of the lines after it. That
+// line has one more column: how many facts, how many facts as they were before, their
+// names, then the names of lists ("keys", "before.keys"), each ended by
+// ElementEnd. The lines after it hold action, noun, id, name and those
+// values; each element of a list is ended by ElementEnd.
 const (
-	FieldEnd   = "\x1f"
-	ElementEnd = "\x1e"
-	RecordEnd  = "."
-	HeaderMark = "#"
+	FieldEnd    = "\x1f"
+	ElementEnd  = "\x1e"
+	RecordEnd   = "."
+	HeaderMark  = "#"
+	EscapedMark = "%"
 
 	plainColumns = 4 // action, noun, id, name
 )
@@ -49,12 +51,18 @@ func DecodeObjects(records string) ([]ObjectRecord, error) {
 		}
 		columns = columns[:len(columns)-1]
 		var err error
-		if len(columns) > 0 && columns[0] == HeaderMark {
-			head, err = decodeHeader(columns[1:])
-		} else {
-			var object ObjectRecord
-			object, err = head.decode(columns)
+		var object ObjectRecord
+		switch {
+		case len(columns) == 2 && columns[0] == HeaderMark:
+			var names []string
+			if names, err = decodeList(columns[1], false); err == nil {
+				head, err = decodeHeader(names)
+			}
+		case len(columns) > 1 && (columns[0] == "" || columns[0] == EscapedMark):
+			object, err = head.decode(columns[1:], columns[0] == EscapedMark)
 			objects = append(objects, object)
+		default:
+			err = errors.New("a line of no kind")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: line %d: %w", errRecord, n, err)
@@ -85,7 +93,7 @@ func decodeHeader(columns []string) (header, error) {
 	return header{facts: names[:facts], before: names[facts : facts+before], lists: names[facts+before:]}, nil
 }
 
-func (h header) decode(columns []string) (ObjectRecord, error) {
+func (h header) decode(columns []string, escaped bool) (ObjectRecord, error) {
 	object := ObjectRecord{
 		Facts: map[string]string{}, Before: map[string]string{},
 		Lists: map[string][]string{}, BeforeLists: map[string][]string{},
@@ -94,19 +102,19 @@ func (h header) decode(columns []string) (ObjectRecord, error) {
 		return object, errors.New("its columns are not those of its header")
 	}
 	var err error
-	if object.Name, err = unescape(columns[3]); err != nil {
+	if object.Name, err = unescape(columns[3], escaped); err != nil {
 		return object, err
 	}
 	object.Action, object.Noun, object.ID = columns[0], columns[1], columns[2]
 	columns = columns[plainColumns:]
 	for i, name := range h.facts {
-		if object.Facts[name], err = unescape(columns[i]); err != nil {
+		if object.Facts[name], err = unescape(columns[i], escaped); err != nil {
 			return object, err
 		}
 	}
 	columns = columns[len(h.facts):]
 	for i, name := range h.before {
-		if object.Before[name], err = unescape(columns[i]); err != nil {
+		if object.Before[name], err = unescape(columns[i], escaped); err != nil {
 			return object, err
 		}
 	}
@@ -116,21 +124,21 @@ func (h header) decode(columns []string) (ObjectRecord, error) {
 		if rest, ok := strings.CutPrefix(name, "before."); ok {
 			name, lists = rest, object.BeforeLists
 		}
-		if lists[name], err = decodeList(columns[i]); err != nil {
+		if lists[name], err = decodeList(columns[i], escaped); err != nil {
 			return object, err
 		}
 	}
 	return object, nil
 }
 
-func decodeList(value string) ([]string, error) {
+func decodeList(value string, escaped bool) ([]string, error) {
 	elements := []string{}
 	for value != "" {
 		element, rest, whole := strings.Cut(value, ElementEnd)
 		if !whole {
 			return nil, errors.New("a list that is cut off")
 		}
-		text, err := unescape(element)
+		text, err := unescape(element, escaped)
 		if err != nil {
 			return nil, err
 		}
@@ -140,9 +148,12 @@ func decodeList(value string) ([]string, error) {
 }
 
 // unescape reads what printf %b reads, of the escapes that we write: \\ and \0NNN.
-func unescape(value string) (string, error) {
+func unescape(value string, escaped bool) (string, error) {
 	if !strings.Contains(value, `\`) {
 		return value, nil
+	}
+	if !escaped {
+		return "", errors.New("an escape where the line says that there is none")
 	}
 	var out strings.Builder
 	for {

@@ -41,6 +41,8 @@ func keys() []key {
 		{name: "ssh.agent", help: "Ask the agent for keys", bind: func(s *Settings) any { return &s.SSH.Agent }},
 		{name: "runtime.directory", help: "Our directory on servers", check: path,
 			bind: func(s *Settings) any { return &s.Runtime.Directory }},
+		{name: "runtime.directories", help: "Our directory on single servers, as SERVER=/PATH", check: directories,
+			bind: func(s *Settings) any { return &s.Runtime.Directories }},
 		{name: "runtime.package_directory", help: "Where binaries for other architectures are", check: pathOrNone,
 			bind: func(s *Settings) any { return &s.Runtime.PackageDirectory }},
 		{name: "lock.directory", help: "Where lock files are; beside the database where it is empty",
@@ -102,6 +104,20 @@ func pathOrNone(value any) error {
 func paths(value any) error {
 	for _, text := range value.([]string) {
 		if err := path(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// directories checks a list of SERVER=/PATH.
+func directories(value any) error {
+	for _, text := range value.([]string) {
+		server, directory, found := strings.Cut(text, "=")
+		if !found || server == "" {
+			return fault.New(fault.Invalid, "%q is not SERVER=/PATH", text)
+		}
+		if err := path(directory); err != nil {
 			return err
 		}
 	}

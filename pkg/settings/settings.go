@@ -2,7 +2,10 @@
 // configuration file and its conf.d, the environment and flags, in this order.
 package settings
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Settings are the effective settings. Every field has a key in keys.go, which
 // says its default and its limits.
@@ -47,8 +50,19 @@ type SSH struct {
 
 // Runtime is the copy of this binary on servers.
 type Runtime struct {
-	Directory        string // on the server
-	PackageDirectory string // here: binaries of other architectures
+	Directory        string   // on the servers
+	Directories      []string // on some of them: SERVER=/PATH
+	PackageDirectory string   // here: binaries of other architectures
+}
+
+// DirectoryOn returns our directory on a server.
+func (r Runtime) DirectoryOn(server string) string {
+	for _, each := range r.Directories {
+		if name, directory, _ := strings.Cut(each, "="); name == server {
+			return directory
+		}
+	}
+	return r.Directory
 }
 
 // Lock is where the panel's lock files lie and how long one waits for them.

@@ -26,16 +26,18 @@ func (s *stage) open() error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("database = %q\n[ssh]\nidentity = %q\nagent = false\n[log]\nfile = %q\n[runtime.directories]\n",
+	config := fmt.Sprintf("database = %q\n[ssh]\nidentity = %q\nagent = false\n[log]\nfile = %q\n",
 		filepath.Join(s.directory, "orchestra.db"), identity, filepath.Join(s.directory, "orchestra.log"))
+	var directories []string
 	for _, name := range []string{"one", "two"} {
 		started, err := startServer(name, s.directory, key)
 		if err != nil {
 			return err
 		}
 		s.servers = append(s.servers, started)
-		config += fmt.Sprintf("%s = %q\n", name, started.runtimeDirectory())
+		directories = append(directories, fmt.Sprintf("%q", name+"="+started.runtimeDirectory()))
 	}
+	config += fmt.Sprintf("[runtime]\ndirectories = [%s]\n", strings.Join(directories, ", "))
 	if err := os.WriteFile(filepath.Join(s.directory, "orchestra.toml"), []byte(config), 0o600); err != nil {
 		return fmt.Errorf("writing the settings: %w", err)
 	}

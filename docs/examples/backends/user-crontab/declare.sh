@@ -5,7 +5,7 @@ crontabs=/var/spool/cron/crontabs
 
 declare_crontab() {
   local crontab=$crontabs/$name
-  if [[ $action == delete || ${fact[active]} != yes || ${fact[access]} != shell ]]; then
+  if [[ $action == delete || -z ${fact[active]} || ${fact[access]} != shell ]]; then
     absent "$crontab"
     return
   fi
