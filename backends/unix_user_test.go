@@ -151,7 +151,7 @@ func TestSetupShutsUsersIn(t *testing.T) {
 		"group orchestra-none -", "group orchestra-shell -", "dir /home root root 0711", "# panel-login deploy\n",
 		"file /etc/systemd/system/srv-orchestra-sftp-home.mount root root 0644",
 		`file /etc/systemd/system/srv-orchestra-jail-srv-my\x2dusers.mount root root 0644`,
-		"dir /srv/orchestra/jail/srv root root 0755", "dir /srv/orchestra/jail/srv/my-users root root 0711",
+		"dir /srv/orchestra/jail/srv root root 0755",
 		"act mount_writable /srv/my-users:/srv/orchestra/sftp/srv/my-users probe_mounts mount_writable unmount reversible",
 		"act mount_readonly /usr:/srv/orchestra/jail/usr probe_mounts mount_readonly unmount reversible",
 		"act device 1:3:/srv/orchestra/jail/dev/null probe_devices make_devices remove_devices reversible",

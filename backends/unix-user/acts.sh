@@ -1,6 +1,6 @@
 # What unix-user does and asks on a server. The functions get keys as arguments:
 # numbers of users for processes and at_jobs; SOURCE:TARGET for mounts;
-# MAJOR:MINOR:PATH for devices.
+# MAJOR:MINOR:PATH for devices; paths of files.
 # shellcheck shell=bash
 # What is read here is set by the runtime before it reads this file.
 # shellcheck disable=SC2154
@@ -8,21 +8,25 @@
 # The runtime calls what reversible acts are undone by; later acts have none.
 nothing() { :; }
 
+# number TEXT refuses what is no number of a user, and root's.
+number() { [[ $1 =~ ^[1-9][0-9]*$ ]] || fail "$1 is not the number of a user"; }
+
 # --- processes of users that are disabled, deleted, or come in another way now
 
-# running UID tells whether a process runs as that user, really or effectively.
+# running fills the array busy with the users as whom, really or effectively,
+# processes run: one look for all keys.
 running() {
   local real effective
-  while read -r real effective; do
-    [[ $real != "$1" && $effective != "$1" ]] || return 0
-  done < <(ps -e -o ruid= -o euid=)
-  return 1
+  busy=()
+  while read -r real effective; do busy[$real]=1 busy[$effective]=1; done < <(ps -e -o ruid= -o euid=)
 }
 
 probe_processes() {
   local uid
+  local -A busy
+  running
   for uid in "$@"; do
-    if running "$uid"; then state "$uid" running ended; else state "$uid" ended ended; fi
+    if [[ -n ${busy[$uid]-} ]]; then state "$uid" running ended; else state "$uid" ended ended; fi
   done
 }
 
@@ -30,36 +34,44 @@ probe_processes() {
 # kernel does not let one slip away by forking meanwhile.
 end_processes() {
   local uid try
-  for uid in "$@"; do
-    ((uid > 0)) || fail "will not end the processes of user $uid"
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-      running "$uid" || continue 2
+  local -A busy
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    running
+    for uid in "$@"; do
+      number "$uid"
+      [[ -n ${busy[$uid]-} ]] || continue
       setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs bash -c 'kill -KILL -1' || true
-      sleep 0.1
+      try=again
     done
-    running "$uid" && fail "processes of user $uid do not end (try $try)"
+    [[ $try == again ]] || return 0
+    sleep 0.1
   done
+  fail 'processes do not end'
 }
 
-# --- jobs that at(1) keeps for a deleted user
+# --- jobs that at(1) keeps for a deleted user, and what they said
 
 at_jobs() {
-  [[ -d /var/spool/cron/atjobs ]] || return 0
-  find /var/spool/cron/atjobs -xdev -maxdepth 1 -type f -uid "$1" "${@:2}"
+  local place
+  for place in /var/spool/cron/atjobs /var/spool/cron/atspool; do
+    [[ ! -d $place ]] || find "$place" -xdev -maxdepth 1 -type f "$@"
+  done
 }
 
 probe_at_jobs() {
   local uid
+  local -A waiting=()
+  while read -r uid; do waiting[$uid]=1; done < <(at_jobs -printf '%U\n')
   for uid in "$@"; do
-    if [[ -n $(at_jobs "$uid" -print) ]]; then state "$uid" waiting none; else state "$uid" none none; fi
+    if [[ -n ${waiting[$uid]-} ]]; then state "$uid" waiting none; else state "$uid" none none; fi
   done
 }
 
 remove_at_jobs() {
   local uid
   for uid in "$@"; do
-    ((uid > 0)) || fail "will not remove the jobs of user $uid"
-    at_jobs "$uid" -delete
+    number "$uid"
+    at_jobs -uid "$uid" -delete
   done
 }
 
@@ -72,21 +84,30 @@ probe_mounts() {
   done
 }
 
+# A mount point is made with the mount: once something is mounted there, what one
+# sees is the mode of that.
 mount_writable() {
   local key
-  for key in "$@"; do mount --bind -o nosuid,nodev -- "${key%%:*}" "${key#*:}"; done
+  for key in "$@"; do
+    mkdir -p -- "${key#*:}"
+    mount --bind -o nosuid,nodev -- "${key%%:*}" "${key#*:}"
+  done
 }
 
 mount_readonly() {
   local key
-  for key in "$@"; do mount --bind -o ro,nosuid,nodev -- "${key%%:*}" "${key#*:}"; done
+  for key in "$@"; do
+    mkdir -p -- "${key#*:}"
+    mount --bind -o ro,nosuid,nodev -- "${key%%:*}" "${key#*:}"
+  done
 }
 
 unmount() {
   local key
   for key in "$@"; do
     [[ ${state_before[$key]-absent} != mounted ]] || continue
-    ! mountpoint -q -- "${key#*:}" || umount -- "${key#*:}"
+    if mountpoint -q -- "${key#*:}"; then umount -- "${key#*:}"; fi
+    if [[ -d ${key#*:} ]]; then rmdir -- "${key#*:}"; fi
   done
 }
 
@@ -120,6 +141,27 @@ remove_devices() {
     path=${key#*:*:}
     [[ ${state_before[$key]-absent} == absent ]] || continue
     [[ ! -c $path ]] || find "$path" -maxdepth 0 -type c -delete
+  done
+}
+
+# --- files of entries, which are made for root only
+
+probe_readable() {
+  local path
+  for path in "$@"; do
+    if [[ -f $path && $(stat -c %a -- "$path") == 644 ]]; then state "$path" readable readable; else state "$path" private readable; fi
+  done
+}
+
+make_readable() {
+  local path
+  for path in "$@"; do chmod 0644 -- "$path"; done
+}
+
+make_private() {
+  local path
+  for path in "$@"; do
+    if [[ -f $path ]]; then chmod 0600 -- "$path"; fi
   done
 }
 

@@ -35,15 +35,14 @@ WantedBy=local-fs.target
   fi
 }
 
-# second PLACE ROOT binds homes into a place, below directories of the same
-# names. The last has the mode of what is mounted on it.
+# second PLACE ROOT binds homes into a place, below directories of the same names.
 second() {
   local part at=$1
   local -a parts
   IFS=/ read -r -a parts <<<"${2#/}"
   for part in "${parts[@]}"; do
     at+=/$part
-    if [[ $at == "$1$2" ]]; then dir "$at" root root 0711; else dir "$at" root root 0755; fi
+    [[ $at == "$1$2" ]] || dir "$at" root root 0755
   done
   bind "$2" "$1$2" rw
 }
@@ -80,7 +79,7 @@ Match User orchestra-probe
 }
 
 prepare() {
-  local root access part
+  local root access part modes=
   local -a roots
   read -r -a roots <<<"${fact[home_roots]-/home}"
 
@@ -99,21 +98,29 @@ prepare() {
   dir "$place/jail" root root 0755
   dir "$units/local-fs.target.wants" root root 0755
 
-  # Homes cannot be listed; each is entered by its own user only.
+  # Homes cannot be listed; each is entered by its own user only. Debian's
+  # tmpfiles would give /home its old mode at the next boot.
   for root in "${roots[@]}"; do
     dir "$root" root root 0711
+    modes+="z $root 0711 root root -"$'\n'
     second "$place/sftp" "$root"
     second "$place/jail" "$root"
   done
+  dir /etc/tmpfiles.d root root 0755
+  file /etc/tmpfiles.d/orchestra.conf root root 0644 "# Made by orchestra: homes cannot be listed.
+$modes"
 
   # The jail has programs, and as much of /etc and /dev as they cannot do without.
-  for part in usr dev etc etc/alternatives; do dir "$place/jail/$part" root root 0755; done
+  for part in dev etc; do dir "$place/jail/$part" root root 0755; done
   dir "$place/jail/tmp" root root 1777
   bind /usr "$place/jail/usr" ro
   bind /etc/alternatives "$place/jail/etc/alternatives" ro
   for part in bin sbin lib lib64; do link "$place/jail/$part" "usr/$part"; done
   entry "$place/jail/etc/passwd" root x:0:0:root:/root:/usr/sbin/nologin colon
   entry "$place/jail/etc/group" root x:0: colon
+  for part in passwd group; do
+    act readable "$place/jail/etc/$part" probe_readable make_readable make_private reversible
+  done
   file "$place/jail/etc/nsswitch.conf" root root 0644 "passwd: files
 group: files
 hosts: files dns

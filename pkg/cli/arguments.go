@@ -4,13 +4,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"orchestra/pkg/fault"
-	"orchestra/pkg/noun"
 )
 
 // noArguments refuses arguments.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fault.New(fault.Usage, "%s takes no argument, but there is %q", cmd.CommandPath(), noun.Excerpt(args[0])).
+		return fault.New(fault.Usage, "%s takes no argument, but there is %q", cmd.CommandPath(), shown(args[0])).
 			WithHint("%s --help", cmd.CommandPath())
 	}
 	return nil
@@ -23,7 +22,7 @@ func exactly(n int, usage string) cobra.PositionalArgs {
 		case len(args) < n:
 			return fault.New(fault.Usage, "%s needs %s", cmd.CommandPath(), usage).WithHint("for example: %s", firstLine(cmd.Example))
 		case len(args) > n:
-			return fault.New(fault.Usage, "%s has one argument too many: %q", cmd.CommandPath(), noun.Excerpt(args[n])).
+			return fault.New(fault.Usage, "%s has one argument too many: %q", cmd.CommandPath(), shown(args[n])).
 				WithHint("for example: %s", firstLine(cmd.Example))
 		}
 		return nil

@@ -45,7 +45,7 @@ func (a *app) backendCommand() *cobra.Command {
 	}
 	check := &cobra.Command{
 		Use: "check [NAME|FOLDER]", Short: a.say(message.New("Check the scripts of a backend, or of all of them")),
-		Example: "orchestra backend check crontab", Args: cobra.MaximumNArgs(1),
+		Example: "orchestra backend check crontab", Args: cobra.ArbitraryArgs,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.backendCheck(args) },
 		ValidArgsFunction: a.completeBackends,
 	}
@@ -122,7 +122,7 @@ func (a *app) setup(ctx context.Context, name, server string, pairs []string) er
 	for _, pair := range pairs {
 		key, value, found := strings.Cut(pair, "=")
 		if !found || key == "" {
-			return fault.New(fault.Usage, "%q is not NAME=VALUE", noun.Excerpt(pair)).About("--variable")
+			return fault.New(fault.Usage, "%q is not NAME=VALUE", shown(pair)).About("--variable")
 		}
 		variables[key] = value
 	}
@@ -179,7 +179,7 @@ func (a *app) findBackend(name string) (*backend.Backend, error) {
 	for _, b := range catalogue.Backends() {
 		names = append(names, b.Name)
 	}
-	e := fault.New(fault.NotFound, "there is no backend %q", noun.Excerpt(name))
+	e := fault.New(fault.NotFound, "there is no backend %q", shown(name))
 	if near := nearest(name, names); near != "" {
 		return nil, e.WithHint("did you mean %q?", near)
 	}
@@ -243,7 +243,7 @@ func list(words []string) []string {
 func (a *app) backendFacts(ctx context.Context, nounName, name string) error {
 	n := a.registry.Noun(nounName)
 	if n == nil {
-		return fault.New(fault.Usage, "%q is no noun", noun.Excerpt(nounName)).WithHint("the nouns are: %s", joinWords(a.registry.Names()))
+		return fault.New(fault.Usage, "%q is no noun", shown(nounName)).WithHint("the nouns are: %s", joinWords(a.registry.Names()))
 	}
 	var found []noun.Facts
 	err := a.view(ctx, func(tx *store.Tx) error {
@@ -299,6 +299,9 @@ func (a *app) backendNew(name string) error {
 }
 
 func (a *app) backendCheck(args []string) error {
+	if len(args) > 1 {
+		return fault.New(fault.Usage, "%s has one argument too many: %q", "backend check", shown(args[1]))
+	}
 	loaded, err := a.loadSettings()
 	if err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
-	"orchestra/pkg/noun"
 )
 
 const (
@@ -36,7 +35,7 @@ func (a *app) batchCommand() *cobra.Command {
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return fault.New(fault.Usage, "%s has one argument too many: %q", "batch", noun.Excerpt(args[1]))
+				return fault.New(fault.Usage, "%s has one argument too many: %q", "batch", shown(args[1]))
 			}
 			return a.batch(cmd.Context(), args)
 		},
@@ -167,7 +166,7 @@ func (a *app) batchLine(ctx context.Context, forms map[string]*form, line string
 func (a *app) batchForm(name, verb string) (*form, error) {
 	n := a.registry.Noun(name)
 	if n == nil {
-		e := fault.New(fault.Usage, "%q is no noun", noun.Excerpt(name))
+		e := fault.New(fault.Usage, "%q is no noun", shown(name))
 		if near := nearest(name, a.registry.Names()); near != "" {
 			return nil, e.WithHint("did you mean %q?", near)
 		}
@@ -189,7 +188,7 @@ func (a *app) batchForm(name, verb string) (*form, error) {
 			return a.newForm(n, verb, true), nil
 		}
 	}
-	return nil, fault.New(fault.Usage, "%q is no verb of %s that changes something", noun.Excerpt(verb), name).
+	return nil, fault.New(fault.Usage, "%q is no verb of %s that changes something", shown(verb), name).
 		WithHint("the verbs are: %s", joinWords(verbs))
 }
 

@@ -205,8 +205,16 @@ func shortValue(value any) string {
 	return output.Cut(output.Escape(text), 200)
 }
 
-// changeTable is the tabular form of changes, for csv and name: a line a field.
-func changeTable(changes []shownChange) *output.Table {
+// changeTable is the tabular form of changes: for csv a line a field, for name
+// a line an object.
+func changeTable(changes []shownChange, format output.Format) *output.Table {
+	if format == output.FormatName {
+		table := &output.Table{Key: "name", Columns: []output.Column{{Name: "name"}}}
+		for _, change := range changes {
+			table.Rows = append(table.Rows, []any{change.Name})
+		}
+		return table
+	}
 	table := &output.Table{Key: "name", Columns: []output.Column{
 		{Name: "noun", Listed: true}, {Name: "name", Listed: true}, {Name: "action", Listed: true},
 		{Name: "field", Listed: true}, {Name: "before", Listed: true}, {Name: "after", Listed: true},

@@ -167,7 +167,7 @@ func (f *form) readArguments(a *app, m *mutation, args []string) error {
 	usage := "orchestra " + f.noun.Name + " " + f.verb + " " + f.usage()
 	if f.own != nil && f.own.WithoutObject {
 		if len(args) > 0 {
-			return fault.New(fault.Usage, "%s takes no argument, but there is %q", f.noun.Name+" "+f.verb, args[0])
+			return fault.New(fault.Usage, "%s takes no argument, but there is %q", f.noun.Name+" "+f.verb, shown(args[0]))
 		}
 		return nil
 	}
@@ -195,7 +195,7 @@ func (f *form) readArguments(a *app, m *mutation, args []string) error {
 		}
 	}
 	if len(rest) > 0 {
-		return fault.New(fault.Usage, "%s has one argument too many: %q", f.noun.Name+" "+f.verb, rest[0]).WithHint("%s", usage)
+		return fault.New(fault.Usage, "%s has one argument too many: %q", f.noun.Name+" "+f.verb, shown(rest[0])).WithHint("%s", usage)
 	}
 	return f.readName(m)
 }

@@ -314,7 +314,7 @@ func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 			}
 			found, rest, err := root.Find(args)
 			if err != nil || found == root || len(rest) > 0 {
-				return fault.New(fault.Usage, "there is no help about %q", strings.Join(args, " ")).
+				return fault.New(fault.Usage, "there is no help about %q", shown(strings.Join(args, " "))).
 					WithHint("%s lists all commands, %s the topics", "orchestra --help", "orchestra help topics")
 			}
 			a.help(found)

@@ -18,6 +18,9 @@ import (
 	"orchestra/pkg/store"
 )
 
+// systemConfig is the configuration of root's panel.
+const systemConfig = "/etc/orchestra/orchestra.toml"
+
 //go:embed orchestra.toml
 var configTemplate string
 
@@ -83,10 +86,12 @@ func (a *app) initConfig(made *[]string) (file string, fresh bool, err error) {
 		return file, false, err
 	}
 	text := configTemplate
-	if a.process.User != 0 {
+	switch {
+	case a.process.User != 0:
 		// Others than root have no /var/lib/orchestra to write to.
-		data := filepath.Join(filepath.Dir(file), "orchestra.db")
-		text = strings.Replace(text, `# database = "/var/lib/orchestra/orchestra.db"`, fmt.Sprintf("database = %q", data), 1)
+		text = strings.Replace(text, `# database = "/var/lib/orchestra/orchestra.db"`, fmt.Sprintf("database = %q", a.ownDatabase()), 1)
+	case file == systemConfig:
+		text = strings.Replace(text, "# [log]\n# file = ", "[log]\nfile = ", 1)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o640); err != nil {
 		return file, false, fault.New(fault.Denied, "the configuration file cannot be written").Because(err)
@@ -109,7 +114,15 @@ func (a *app) configFile() string {
 			return filepath.Join(directory, "orchestra", "orchestra.toml")
 		}
 	}
-	return "/etc/orchestra/orchestra.toml"
+	return systemConfig
+}
+
+// ownDatabase returns where the database of somebody who is not root belongs.
+func (a *app) ownDatabase() string {
+	if directory := a.process.getenv("XDG_DATA_HOME"); directory != "" {
+		return filepath.Join(directory, "orchestra", "orchestra.db")
+	}
+	return filepath.Join(a.process.getenv("HOME"), ".local", "share", "orchestra", "orchestra.db")
 }
 
 // makeDirectories makes a directory and those above it, for their owner alone,

@@ -12,7 +12,6 @@ import (
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
-	"orchestra/pkg/noun"
 	"orchestra/pkg/output"
 	"orchestra/pkg/store"
 )
@@ -41,7 +40,7 @@ func (a *app) logCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || number < 1 {
-				return fault.New(fault.Usage, "%q is no number of an operation", noun.Excerpt(args[0])).
+				return fault.New(fault.Usage, "%q is no number of an operation", shown(args[0])).
 					WithHint("%s lists them", "orchestra log list")
 			}
 			return a.logShow(cmd.Context(), number)
@@ -151,7 +150,7 @@ func (a *app) logShow(ctx context.Context, number int64) error {
 			Resource: phase.Resource, Message: phase.Message, Output: phase.Output, Actions: phase.Actions,
 		})
 	}
-	return a.printer().Document(document, changeTable(shown), func(out io.Writer) error {
+	return a.printer().Document(document, changeTable(shown, a.format()), func(out io.Writer) error {
 		a.writeLog(out, document)
 		return nil
 	})

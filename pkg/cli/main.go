@@ -38,7 +38,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 		// Whoever read our output has read enough, as head(1) does.
 		return 0
 	}
-	if ctx.Err() != nil && fault.KindOf(err) == fault.Internal {
+	if kind := fault.KindOf(err); ctx.Err() != nil && (kind == fault.Internal || kind != fault.Unrecovered && errors.Is(err, context.Canceled)) {
 		err = fault.New(fault.Interrupted, "interrupted").Because(err)
 	}
 	a.showError(err)

@@ -9,7 +9,6 @@ import (
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
-	"orchestra/pkg/noun"
 	"orchestra/pkg/output"
 )
 
@@ -127,7 +126,7 @@ func (a *app) showConfig(keys []string, explain bool) error {
 	}
 	for _, key := range keys {
 		if wanted[key] {
-			e := fault.New(fault.NotFound, "there is no setting %q", noun.Excerpt(key))
+			e := fault.New(fault.NotFound, "there is no setting %q", shown(key))
 			if near := nearest(key, known); near != "" {
 				return e.WithHint("did you mean %q?", near)
 			}

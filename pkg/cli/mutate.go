@@ -288,7 +288,7 @@ func (a *app) showOutcome(ctx context.Context, outcome *operation.Outcome, secre
 	if outcome.Number != 0 {
 		document.Operation = &outcome.Number
 	}
-	err = a.printer().Document(document, changeTable(shown), func(out io.Writer) error { return writeSecrets(out, secrets) })
+	err = a.printer().Document(document, changeTable(shown, a.format()), func(out io.Writer) error { return writeSecrets(out, secrets) })
 	if err != nil && !errors.Is(err, syscall.EPIPE) && fault.KindOf(err) == fault.Internal && outcome.Number != 0 {
 		return fault.New(fault.Internal, "operation %d is done, but its answer could not be written", outcome.Number).Because(err)
 	}

@@ -46,7 +46,7 @@ func (a *app) unknownVerb(cmd *cobra.Command, args []string) error {
 		return fault.New(fault.Usage, "%s needs a verb: %s", cmd.Name(), strings.Join(names, ", ")).
 			WithHint("for example: %s", cmd.Example)
 	}
-	e := fault.New(fault.Usage, "%s has no verb %q", cmd.Name(), noun.Excerpt(args[0]))
+	e := fault.New(fault.Usage, "%s has no verb %q", cmd.Name(), shown(args[0]))
 	if verb := likelyVerb(args[0]); verb != "" && verb != args[0] {
 		return e.WithHint("did you mean %q? The verbs are: %s", verb, strings.Join(names, ", "))
 	}

@@ -62,7 +62,7 @@ func (a *app) passwd(ctx context.Context, args []string, read, generate bool) er
 	}
 	n := a.registry.Noun(args[0])
 	if n == nil {
-		return fault.New(fault.Usage, "%q is no noun", noun.Excerpt(args[0])).
+		return fault.New(fault.Usage, "%q is no noun", shown(args[0])).
 			WithHint("nouns with a password: %s", joinWords(a.passwdNouns()))
 	}
 	field, has := secretField(n)

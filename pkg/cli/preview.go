@@ -62,7 +62,7 @@ func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error
 	if !a.format().Structured() {
 		a.warnAll(preview.Warnings)
 	}
-	err = a.printer().Document(document, changeTable(shown), func(out io.Writer) error {
+	err = a.printer().Document(document, changeTable(shown, a.format()), func(out io.Writer) error {
 		paint := a.paintOut()
 		if !document.Changed && unanswered(preview.Servers) == nil {
 			_, err := fmt.Fprintln(out, a.say(message.New("Nothing would change.")))

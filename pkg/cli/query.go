@@ -26,8 +26,8 @@ func (a *app) listVerb(command *cobra.Command, n *noun.Noun) {
 	command.Flags().AddFlagSet(flags)
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fault.New(fault.Usage, "%s takes no argument, but there is %q", n.Name+" list", noun.Excerpt(args[0])).
-				WithHint("for example: %s", "orchestra "+n.Name+" list --filter '"+n.Key+` == "`+strings.ReplaceAll(noun.Excerpt(args[0]), `"`, "")+`"'`)
+			return fault.New(fault.Usage, "%s takes no argument, but there is %q", n.Name+" list", shown(args[0])).
+				WithHint("for example: %s", "orchestra "+n.Name+" list --filter '"+n.Key+` == "`+strings.ReplaceAll(shown(args[0]), `"`, "")+`"'`)
 		}
 		return a.list(cmd.Context(), n)
 	}
@@ -140,7 +140,7 @@ func checkColumns(table output.Table, names []string, flag string) error {
 			found = found || column.Name == name
 		}
 		if !found {
-			e := fault.New(fault.Usage, "there is no column %q", noun.Excerpt(name)).About(flag)
+			e := fault.New(fault.Usage, "there is no column %q", shown(name)).About(flag)
 			if near := nearest(name, known); near != "" {
 				return e.WithHint("did you mean %q? The columns are: %s", near, joinWords(known))
 			}
@@ -202,7 +202,7 @@ func oneName(n *noun.Noun, verb string, args []string) (string, error) {
 		return "", fault.New(fault.Usage, "%s needs the name of the %s", n.Name+" "+verb, n.Name).
 			WithHint("%s lists them", "orchestra "+n.Name+" list")
 	case len(args) > 1:
-		return "", fault.New(fault.Usage, "%s has one argument too many: %q", n.Name+" "+verb, noun.Excerpt(args[1]))
+		return "", fault.New(fault.Usage, "%s has one argument too many: %q", n.Name+" "+verb, shown(args[1]))
 	}
 	return canonicalName(n, args[0]), nil
 }

@@ -10,6 +10,7 @@ import (
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
 	"orchestra/pkg/output"
+	"orchestra/pkg/store"
 )
 
 // lockCommand makes `orchestra lock`.
@@ -40,7 +41,9 @@ func (a *app) lock(ctx context.Context) error {
 		{Name: "command", Listed: true}, {Name: "locks", Listed: true}, {Name: "shared"}, {Name: "operation"},
 	}}
 	for _, holder := range holders {
-		table.Rows = append(table.Rows, []any{holder.PID, holder.Since, holder.Command, holder.Locks, holder.Shared, holder.Operation})
+		table.Rows = append(table.Rows, []any{
+			holder.PID, holder.Since, holder.Command, a.lockNames(ctx, holder.Locks), a.lockNames(ctx, holder.Shared), holder.Operation,
+		})
 	}
 	if len(holders) == 0 && a.format() == output.FormatTable && a.flags.jq == "" {
 		a.tell(message.New("No locks are held."))
@@ -48,6 +51,30 @@ func (a *app) lock(ctx context.Context) error {
 	}
 	_, err = a.printer().List(table)
 	return err
+}
+
+// lockNames says whose locks they are: account-3 is "account acme". What is not
+// found, such as an account that is just being made, stays a number.
+func (a *app) lockNames(ctx context.Context, locks []string) []string {
+	names := make([]string, 0, len(locks))
+	for _, lock := range locks {
+		kind, number, _ := strings.Cut(lock, "-")
+		n := a.registry.Noun(kind)
+		id, err := strconv.ParseInt(number, 10, 64)
+		if n == nil || err != nil {
+			names = append(names, lock)
+			continue
+		}
+		_ = a.view(ctx, func(tx *store.Tx) error {
+			row, err := tx.Get(ctx, kind, id)
+			if err == nil {
+				lock = kind + " " + row.Text(n.Key)
+			}
+			return nil
+		})
+		names = append(names, lock)
+	}
+	return names
 }
 
 // recoverCommand makes `orchestra recover`.

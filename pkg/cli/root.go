@@ -192,7 +192,7 @@ func (a *app) unknownCommand(args []string) error {
 			names = append(names, command.Name())
 		}
 	}
-	e := fault.New(fault.Usage, "%q is no command", noun.Excerpt(args[0]))
+	e := fault.New(fault.Usage, "%q is no command", shown(args[0]))
 	if len(args) > 1 && a.registry.Noun(args[1]) != nil {
 		if verb := likelyVerb(args[0]); verb != "" {
 			return e.WithHint("the noun comes first: %s", "orchestra "+args[1]+" "+verb)
@@ -274,7 +274,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 		if unknown.GetSpecifiedShortnames() != "" {
 			return fault.New(fault.Usage, "there is no flag %s", "-"+name).WithHint("%s", helpHint)
 		}
-		e := fault.New(fault.Usage, "%s has no flag %s", cmd.CommandPath(), "--"+noun.Excerpt(name))
+		e := fault.New(fault.Usage, "%s has no flag %s", cmd.CommandPath(), "--"+shown(name))
 		var names []string
 		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 			if !flag.Hidden {

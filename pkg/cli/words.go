@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
 )
 
 // languages are those of the message catalogue.
@@ -63,4 +64,13 @@ func (l limitValue) Set(text string) error {
 	}
 	*l.value = int(n)
 	return nil
+}
+
+// shown returns a word of the command line as a message repeats it: short, and
+// without the value of a flag that is not in its place, since that may be a secret.
+func shown(word string) string {
+	if strings.HasPrefix(word, "-") {
+		word, _, _ = strings.Cut(word, "=")
+	}
+	return noun.Excerpt(word)
 }

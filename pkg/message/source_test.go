@@ -19,7 +19,8 @@ type use struct {
 }
 
 // uses returns all formats that the source gives to fault.New, .WithHint and
-// message.New, and the places where one is not constant.
+// message.New, with the help of declarations, and the places where a format is
+// not constant.
 func uses(t *testing.T) (found []use, variable []token.Position) {
 	t.Helper()
 	root := filepath.Join("..", "..")
@@ -28,7 +29,7 @@ func uses(t *testing.T) (found []use, variable []token.Position) {
 			return err
 		}
 		if entry.IsDir() {
-			if name := entry.Name(); path != root && (name == "testdata" || strings.HasPrefix(name, ".")) {
+			if name := entry.Name(); path != root && (name == "testdata" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, "test")) {
 				return filepath.SkipDir
 			}
 			f, v, err := usesOf(path)
@@ -79,6 +80,7 @@ func usesOf(directory string) (found []use, variable []token.Position, err error
 		before := formats.count()
 		found, variable = nil, nil
 		for _, file := range parsed {
+			found = append(found, helpIn(set, file, constants)...)
 			for _, declaration := range file.Decls {
 				f, v := usesIn(set, declaration, constants, formats)
 				found, variable = append(found, f...), append(variable, v...)
@@ -106,6 +108,23 @@ func (f forwarders) count() (all int) {
 		all += len(places)
 	}
 	return all
+}
+
+// helpIn returns the help of declarations: of nouns, fields, verbs and settings.
+func helpIn(set *token.FileSet, file *ast.File, constants map[string]ast.Expr) (found []use) {
+	ast.Inspect(file, func(node ast.Node) bool {
+		pair, ok := node.(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		if key, ok := pair.Key.(*ast.Ident); ok && (key.Name == "Help" || key.Name == "Long" || key.Name == "help") {
+			if text, err := constant(pair.Value, constants, 0); err == nil {
+				found = append(found, use{text, set.Position(pair.Pos())})
+			}
+		}
+		return true
+	})
+	return found
 }
 
 // usesIn looks at one declaration. A function whose own parameter is a format

@@ -31,7 +31,7 @@ func (r *run) begin(ctx context.Context) error {
 		if p.empty() {
 			return errNothing
 		}
-		if err := r.hold(p); err != nil {
+		if err := r.hold(ctx, tx, p); err != nil {
 			return err
 		}
 		if err := r.leaveUnreached(p); err != nil {
@@ -69,7 +69,7 @@ func (r *run) begin(ctx context.Context) error {
 
 // hold takes the locks that the plan needs, or says that it must begin again
 // with them.
-func (r *run) hold(p *plan) error {
+func (r *run) hold(ctx context.Context, tx *store.Tx, p *plan) error {
 	alone := r.set.alone()
 	if p.alone && !alone {
 		return &again{wants: []lockWant{worldAlone}}
@@ -83,9 +83,24 @@ func (r *run) hold(p *plan) error {
 	}
 	took, err := r.set.try(wants...)
 	if err == nil && !took {
+		for i := range wants {
+			wants[i].label = accountName(ctx, tx, wants[i].key.id)
+		}
 		err = &again{wants: wants}
 	}
 	return err
+}
+
+// accountName returns what people call an account, for who waits for its lock.
+func accountName(ctx context.Context, tx *store.Tx, id int64) string {
+	for _, declared := range tx.Nouns() {
+		if declared.IsAccount() {
+			if row, err := tx.Get(ctx, declared.Name, id); err == nil {
+				return declared.Name + " " + row.Text(declared.Key)
+			}
+		}
+	}
+	return ""
 }
 
 // leaveUnreached turns the steps on servers that were found out of reach into

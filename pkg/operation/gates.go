@@ -181,7 +181,7 @@ func (r *run) pivot() (int64, error) {
 func (r *run) lockServers(ctx context.Context) error {
 	var wants []lockWant
 	for _, id := range r.servers() {
-		wants = append(wants, lockWant{key: lockKey{lockServer, id}})
+		wants = append(wants, lockWant{key: lockKey{lockServer, id}, label: "server " + r.plan.servers[id].Name})
 	}
 	if err := r.set.take(ctx, r.c.wait(r.job.request), wants...); err != nil {
 		return err
@@ -295,7 +295,7 @@ func (r *run) tryLogin(ctx context.Context, server Server) error {
 		return err
 	}
 	defer transport.Close() //nolint:errcheck // it has served
-	fresh, err := startLink(ctx, transport)
+	fresh, err := startLink(ctx, transport, nil)
 	if err != nil {
 		return err
 	}

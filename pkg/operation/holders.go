@@ -96,12 +96,12 @@ func (l *Locks) holding(want lockWant, except string) []Holder {
 // tellWaiting reports that a lock is waited for, and whose it is.
 func (c *Coordinator) tellWaiting(want lockWant, holders []Holder) {
 	if len(holders) == 0 {
-		c.report(Event{Kind: EventWaiting, Text: message.New("waiting for the lock %s", want.key.String())})
+		c.report(Event{Kind: EventWaiting, Text: message.New("waiting for the lock of %s", want.name())})
 		return
 	}
 	first := holders[0]
-	c.report(Event{Kind: EventWaiting, Text: message.New("waiting for the lock %s, held by process %d (%s) since %s",
-		want.key.String(), first.PID, first.Command, first.Since.Local().Format(time.TimeOnly))})
+	c.report(Event{Kind: EventWaiting, Text: message.New("waiting for the lock of %s, held by process %d (%s) since %s",
+		want.name(), first.PID, first.Command, first.Since.Local().Format(time.TimeOnly))})
 }
 
 // processStart returns when a process began, as /proc says it; "" where there

@@ -18,6 +18,7 @@ type link struct {
 	process remote.Process
 	conn    *wire.Conn
 	hello   wire.Hello
+	told    func(wire.Heartbeat)
 
 	frames chan wire.Frame // all but heartbeats; closed with the connection
 	beats  chan struct{}   // one token: something was heard
@@ -36,15 +37,16 @@ type link struct {
 // maxStderr is how much of a runtime's standard error is kept, in bytes.
 const maxStderr = 4 << 10
 
-// startLink starts the runtime and waits for its HELLO.
-func startLink(ctx context.Context, transport remote.Transport) (*link, error) {
+// startLink starts the runtime and waits for its HELLO. Whenever the server does
+// something else than before, told hears of it; it may be nil.
+func startLink(ctx context.Context, transport remote.Transport, told func(wire.Heartbeat)) (*link, error) {
 	process, err := transport.Start(ctx, remote.Command{})
 	if err != nil {
 		return nil, err
 	}
 	l := &link{
 		process: process, conn: wire.NewPanelConn(process.Output(), process.Input()),
-		frames: make(chan wire.Frame, 8), beats: make(chan struct{}, 1), done: make(chan struct{}),
+		told: told, frames: make(chan wire.Frame, 8), beats: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	l.heard, l.moved = time.Now(), time.Now()
 	go l.receive()
@@ -106,10 +108,14 @@ func (l *link) hear(frame wire.Frame) {
 	l.mutex.Lock()
 	l.heard = time.Now()
 	var beat wire.Heartbeat
-	if frame.Word != wire.WordHeartbeat || frame.Decode(&beat) == nil && beat != l.beat {
+	moved := frame.Word != wire.WordHeartbeat || frame.Decode(&beat) == nil && beat != l.beat
+	if moved {
 		l.beat, l.moved = beat, l.heard
 	}
 	l.mutex.Unlock()
+	if moved && l.told != nil && frame.Word == wire.WordHeartbeat {
+		l.told(beat)
+	}
 	select {
 	case l.beats <- struct{}{}:
 	default:

@@ -70,11 +70,20 @@ func compareKeys(a, b lockKey) int {
 type lockWant struct {
 	key    lockKey
 	shared bool
+	label  string // what people call it: "account acme"; "" where that is not known
+}
+
+// name is what people are told of a lock.
+func (w lockWant) name() string {
+	if w.label != "" {
+		return w.label
+	}
+	return w.key.String()
 }
 
 var (
-	world      = lockWant{key: lockKey{class: lockWorld}, shared: true}
-	worldAlone = lockWant{key: lockKey{class: lockWorld}}
+	world      = lockWant{key: lockKey{class: lockWorld}, shared: true, label: "world"}
+	worldAlone = lockWant{key: lockKey{class: lockWorld}, label: "world"}
 )
 
 // heldLock is one lock file that is held.
@@ -155,22 +164,22 @@ func (s *lockSet) try(wants ...lockWant) (bool, error) {
 // missing returns what of wants is not held, in order, each once. A lock that
 // is held shared and wanted alone is released first.
 func (s *lockSet) missing(wants []lockWant) []lockWant {
-	strongest := map[lockKey]bool{}
+	strongest := map[lockKey]lockWant{}
 	for _, want := range wants {
-		if shared, known := strongest[want.key]; !known || shared {
-			strongest[want.key] = want.shared
+		if other, known := strongest[want.key]; !known || other.shared {
+			strongest[want.key] = want
 		}
 	}
 	var missing []lockWant
-	for key, shared := range strongest {
+	for key, want := range strongest {
 		have, is := s.held[key]
-		if is && (shared || !have.shared) {
+		if is && (want.shared || !have.shared) {
 			continue
 		}
 		if is {
-			s.release(lockWant{key: key})
+			s.release(want)
 		}
-		missing = append(missing, lockWant{key: key, shared: shared})
+		missing = append(missing, want)
 	}
 	slices.SortFunc(missing, func(a, b lockWant) int { return compareKeys(a.key, b.key) })
 	return missing
@@ -251,10 +260,10 @@ func (s *lockSet) poll(ctx context.Context, limit time.Duration, want, about loc
 func (s *lockSet) lockedFault(want lockWant, limit time.Duration) error {
 	holders := s.locks.holding(want, s.holder.Operation)
 	if len(holders) == 0 {
-		return fault.New(fault.Locked, "the lock %s was not obtained in %s", want.key, limit).WithHint("orchestra lock")
+		return fault.New(fault.Locked, "the lock of %s was not obtained in %s", want.name(), limit).WithHint("orchestra lock")
 	}
-	return fault.New(fault.Locked, "the lock %s was not obtained in %s: held by process %d (%s) since %s",
-		want.key, limit, holders[0].PID, holders[0].Command, holders[0].Since.Format(time.RFC3339)).WithHint("orchestra lock")
+	return fault.New(fault.Locked, "the lock of %s was not obtained in %s: held by process %d (%s) since %s",
+		want.name(), limit, holders[0].PID, holders[0].Command, holders[0].Since.Format(time.RFC3339)).WithHint("orchestra lock")
 }
 
 // release gives locks back.

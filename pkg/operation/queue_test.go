@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"orchestra/pkg/fault"
@@ -91,31 +92,33 @@ func TestRecoverConvergesWhatIsBack(t *testing.T) {
 }
 
 func TestAQueueServerLostAfterStagingUndoesBeforeAnythingElse(t *testing.T) {
-	for _, word := range []wire.Word{wire.WordStage, wire.WordPublish, wire.WordReload} {
-		servers := fakes(3)
-		p := newTestPanel(t, queueing(3), connectTo(servers))
-		p.must("account", addAccount("acme"))
-		p.must("add", addItem("one", "acme", "v1"))
-		servers[2].cut = func(heard wire.Word, before bool) bool {
-			if heard == word && !before {
-				servers[2].down = true
-				return true
+	synctest.Test(t, func(t *testing.T) {
+		for _, word := range []wire.Word{wire.WordStage, wire.WordPublish, wire.WordReload} {
+			servers := fakes(3)
+			p := newTestPanel(t, queueing(3), connectTo(servers))
+			p.must("account", addAccount("acme"))
+			p.must("add", addItem("one", "acme", "v1"))
+			servers[2].cut = func(heard wire.Word, before bool) bool {
+				if heard == word && !before {
+					servers[2].down = true
+					return true
+				}
+				return false
 			}
-			return false
+			o := p.must("set", setItem("one", "value", "v2"))
+			if !o.Servers[2].Dirty {
+				t.Fatalf("%s: %+v", word, o.Servers)
+			}
+			servers[2].cut, servers[2].down, servers[2].words = nil, false, nil
+			p.must("the next", addItem("two", "acme", "v1"))
+			if servers[2].words[0] != wire.WordUndo {
+				t.Errorf("%s: it heard %v first", word, servers[2].words)
+			}
+			if diff := cmp.Diff(p.items(), servers[2].values()); diff != "" || len(servers[2].staged) != 0 {
+				t.Error(word, diff, servers[2].staged)
+			}
 		}
-		o := p.must("set", setItem("one", "value", "v2"))
-		if !o.Servers[2].Dirty {
-			t.Fatalf("%s: %+v", word, o.Servers)
-		}
-		servers[2].cut, servers[2].down, servers[2].words = nil, false, nil
-		p.must("the next", addItem("two", "acme", "v1"))
-		if servers[2].words[0] != wire.WordUndo {
-			t.Errorf("%s: it heard %v first", word, servers[2].words)
-		}
-		if diff := cmp.Diff(p.items(), servers[2].values()); diff != "" || len(servers[2].staged) != 0 {
-			t.Error(word, diff, servers[2].staged)
-		}
-	}
+	})
 }
 
 func TestACheckersFailureFailsOnAQueueRouteToo(t *testing.T) {

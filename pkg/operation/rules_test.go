@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -280,34 +281,36 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 }
 
 func TestASetupThatLocksUsOutIsUndone(t *testing.T) {
-	servers := fakes(1)
-	p := newTestPanel(t, threeServers(1), connectTo(servers))
-	verifying := *filesBackend
-	verifying.VerifyLogin = true
-	p.options.Backends = testBackends{&verifying}
-	p.Coordinator = New(p.options)
-	if o, err := p.Setup(context.Background(), "files", "h11", map[string]string{"value": "x"}, Request{Command: "setup"}); err != nil || o.State != store.Done {
-		t.Fatal(err)
-	}
-	if len(servers[0].live) != 1 {
-		t.Fatal(servers[0].live)
-	}
-	servers[0].answer = func(word wire.Word) *wire.Failure {
-		if word == wire.WordReload {
-			servers[0].down = true
+	synctest.Test(t, func(t *testing.T) {
+		servers := fakes(1)
+		p := newTestPanel(t, threeServers(1), connectTo(servers))
+		verifying := *filesBackend
+		verifying.VerifyLogin = true
+		p.options.Backends = testBackends{&verifying}
+		p.Coordinator = New(p.options)
+		if o, err := p.Setup(context.Background(), "files", "h11", map[string]string{"value": "x"}, Request{Command: "setup"}); err != nil || o.State != store.Done {
+			t.Fatal(err)
 		}
-		if word == wire.WordUndo {
-			servers[0].down = false
+		if len(servers[0].live) != 1 {
+			t.Fatal(servers[0].live)
 		}
-		return nil
-	}
-	o, err := p.Setup(context.Background(), "files", "h11", map[string]string{"value": "y"}, Request{Command: "setup"})
-	if !fault.Is(err, fault.Failed) || o.State != store.Undone {
-		t.Fatal(err)
-	}
-	if !strings.Contains(servers[0].live["files/h11"], `"x"`) {
-		t.Fatal(servers[0].live)
-	}
+		servers[0].answer = func(word wire.Word) *wire.Failure {
+			if word == wire.WordReload {
+				servers[0].down = true
+			}
+			if word == wire.WordUndo {
+				servers[0].down = false
+			}
+			return nil
+		}
+		o, err := p.Setup(context.Background(), "files", "h11", map[string]string{"value": "y"}, Request{Command: "setup"})
+		if !fault.Is(err, fault.Failed) || o.State != store.Undone {
+			t.Fatal(err)
+		}
+		if !strings.Contains(servers[0].live["files/h11"], `"x"`) {
+			t.Fatal(servers[0].live)
+		}
+	})
 }
 
 func TestTheJournalHoldsNoSecret(t *testing.T) {

@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"orchestra/pkg/fault"
@@ -101,45 +102,47 @@ func TestAServerOutOfReachChangesNothing(t *testing.T) {
 }
 
 func TestALostServerLeavesTheOperationOpenUntilItIsBack(t *testing.T) {
-	for _, word := range []wire.Word{wire.WordStage, wire.WordPublish, wire.WordReload, wire.WordKeep} {
-		servers := fakes(3)
-		p := newTestPanel(t, threeServers(3), connectTo(servers))
-		if _, err := p.run("account add acme", addAccount("acme")); err != nil {
-			t.Fatal(err)
-		}
-		servers[2].cut = func(heard wire.Word, before bool) bool {
-			if heard == word && !before {
-				servers[2].down = true
-				return true
+	synctest.Test(t, func(t *testing.T) {
+		for _, word := range []wire.Word{wire.WordStage, wire.WordPublish, wire.WordReload, wire.WordKeep} {
+			servers := fakes(3)
+			p := newTestPanel(t, threeServers(3), connectTo(servers))
+			if _, err := p.run("account add acme", addAccount("acme")); err != nil {
+				t.Fatal(err)
 			}
-			return false
-		}
-		o, err := p.run("item add one", addItem("one", "acme", "v1"))
-		if !fault.Is(err, fault.Unrecovered) {
-			t.Fatalf("%s: %v", word, err)
-		}
-		want := store.Undoing
-		if word == wire.WordKeep {
-			want = store.Committed
-		}
-		if p.state(o.Number) != want {
-			t.Fatalf("%s: %s", word, p.state(o.Number))
-		}
-		if _, err := p.run("item add two", addItem("two", "acme", "v1")); !fault.Is(err, fault.Unrecovered) {
-			t.Fatalf("%s: an account with an open operation: %v", word, err)
-		}
-		servers[2].cut, servers[2].down = nil, false
-		recovered, err := p.Recover(context.Background())
-		if err != nil || len(recovered) != 1 || !recovered[0].State.Ended() {
-			t.Fatalf("%s: %+v %v", word, recovered, err)
-		}
-		if recovered, err := p.Recover(context.Background()); err != nil || len(recovered) != 0 {
-			t.Fatalf("%s: the second time: %+v %v", word, recovered, err)
-		}
-		for _, server := range servers {
-			if diff := cmp.Diff(p.items(), server.values()); diff != "" {
-				t.Errorf("%s: %s", word, diff)
+			servers[2].cut = func(heard wire.Word, before bool) bool {
+				if heard == word && !before {
+					servers[2].down = true
+					return true
+				}
+				return false
+			}
+			o, err := p.run("item add one", addItem("one", "acme", "v1"))
+			if !fault.Is(err, fault.Unrecovered) {
+				t.Fatalf("%s: %v", word, err)
+			}
+			want := store.Undoing
+			if word == wire.WordKeep {
+				want = store.Committed
+			}
+			if p.state(o.Number) != want {
+				t.Fatalf("%s: %s", word, p.state(o.Number))
+			}
+			if _, err := p.run("item add two", addItem("two", "acme", "v1")); !fault.Is(err, fault.Unrecovered) {
+				t.Fatalf("%s: an account with an open operation: %v", word, err)
+			}
+			servers[2].cut, servers[2].down = nil, false
+			recovered, err := p.Recover(context.Background())
+			if err != nil || len(recovered) != 1 || !recovered[0].State.Ended() {
+				t.Fatalf("%s: %+v %v", word, recovered, err)
+			}
+			if recovered, err := p.Recover(context.Background()); err != nil || len(recovered) != 0 {
+				t.Fatalf("%s: the second time: %+v %v", word, recovered, err)
+			}
+			for _, server := range servers {
+				if diff := cmp.Diff(p.items(), server.values()); diff != "" {
+					t.Errorf("%s: %s", word, diff)
+				}
 			}
 		}
-	}
+	})
 }

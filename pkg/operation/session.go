@@ -105,7 +105,7 @@ func (s *session) reopen(ctx context.Context) error {
 
 func (s *session) connect(ctx context.Context) error {
 	began := time.Now()
-	opened, err := dial(ctx, s.c.options.Connect, s.server)
+	opened, err := s.c.dial(ctx, s.c.options.Connect, s.server)
 	if err != nil {
 		s.note(store.Phase{Phase: "connect", Outcome: "unreachable", Started: began, Message: err.Error()})
 		var told *fault.Error
@@ -127,12 +127,14 @@ func (s *session) connect(ctx context.Context) error {
 }
 
 // dial reaches a server and starts its runtime.
-func dial(ctx context.Context, connect func(context.Context, Server) (remote.Transport, error), server Server) (*link, error) {
+func (c *Coordinator) dial(ctx context.Context, connect func(context.Context, Server) (remote.Transport, error), server Server) (*link, error) {
 	transport, err := connect(ctx, server)
 	if err != nil {
 		return nil, err
 	}
-	return startLink(ctx, transport)
+	return startLink(ctx, transport, func(beat wire.Heartbeat) {
+		c.report(Event{Kind: EventBeat, Server: server.Name, Doing: beat.Doing, Done: beat.Done, Total: beat.Total})
+	})
 }
 
 // note appends to the server's log; its turn is taken.

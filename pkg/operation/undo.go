@@ -172,11 +172,13 @@ func (r *run) endUndo(ctx context.Context, errs map[int64]error) error {
 		}
 	}
 	err := r.record(ctx, "undone", func(tx *store.Tx) error {
-		if len(errs) > 0 {
-			return nil
-		}
+		// Together with the outcome: whoever ends the operation later does not
+		// look at that server any more.
 		if err := tx.Owe(ctx, r.operation.Number, owing); err != nil {
 			return err
+		}
+		if len(errs) > 0 {
+			return nil
 		}
 		confirmed := map[int64]int64{}
 		for _, server := range r.operation.Servers {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,6 +68,17 @@ func readAccountNames(disk Disk) (*accountNames, error) {
 	return names, nil
 }
 
+// findNumber returns the number of one user or group.
+func findNumber(data []byte, name string) (uint32, bool) {
+	number, found := uint32(0), false
+	findLines(data, map[string]bool{name: true}, func(_ string, _ int, line []byte) {
+		if _, n, ok := nameAndNumber(line); ok && !found {
+			number, found = n, true
+		}
+	})
+	return number, found
+}
+
 // nameAndNumber returns the first and the third field of a line of passwd or group.
 func nameAndNumber(line []byte) (name []byte, number uint32, ok bool) {
 	name, rest, ok := bytes.Cut(line, []byte(":"))
@@ -91,32 +103,79 @@ func lineName(line []byte) []byte {
 	return name
 }
 
+// fewNames is up to how many names are searched for one by one; for more of
+// them all lines are looked at.
+const fewNames = 16
+
+// findLines calls f with the wanted lines, without their newline, and where they begin.
+func findLines(data []byte, wanted map[string]bool, f func(name string, at int, line []byte)) {
+	if len(wanted) > fewNames {
+		at := 0
+		for line := range bytes.Lines(data) {
+			if name := lineName(line); name != nil && wanted[string(name)] {
+				f(string(name), at, bytes.TrimSuffix(line, []byte("\n")))
+			}
+			at += len(line)
+		}
+		return
+	}
+	for name := range wanted {
+		begin := []byte(name + ":")
+		for at := 0; at < len(data); {
+			found := bytes.Index(data[at:], begin)
+			if found < 0 {
+				break
+			}
+			at += found
+			line, _, _ := bytes.Cut(data[at:], []byte("\n"))
+			if (at == 0 || data[at-1] == '\n') && string(lineName(line)) == name {
+				f(name, at, line)
+			}
+			at += len(begin)
+		}
+	}
+}
+
 // lookUpLines returns the lines of the wanted names, without their newline. A
 // name that is there twice is an error: there is no telling which one counts.
 func lookUpLines(data []byte, wanted map[string]bool) (map[string]string, error) {
 	found := make(map[string]string, len(wanted))
-	for line := range bytes.Lines(data) {
-		name := lineName(line)
-		if name == nil || !wanted[string(name)] {
-			continue
+	var err error
+	findLines(data, wanted, func(name string, _ int, line []byte) {
+		if _, twice := found[name]; twice {
+			err = fmt.Errorf("%q is there twice", name)
 		}
-		if _, twice := found[string(name)]; twice {
-			return nil, fmt.Errorf("%q is there twice", name)
-		}
-		found[string(name)] = strings.TrimSuffix(string(line), "\n")
-	}
-	return found, nil
+		found[name] = string(line)
+	})
+	return found, err
 }
 
 // lookUpNumbers returns, for each wanted number, the first name that has it.
 func lookUpNumbers(data []byte, wanted map[uint32]bool) map[uint32]string {
 	found := map[uint32]string{}
-	for line := range bytes.Lines(data) {
+	take := func(line []byte) {
 		name, number, ok := nameAndNumber(line)
 		if ok && wanted[number] {
 			if _, twice := found[number]; !twice {
 				found[number] = string(name)
 			}
+		}
+	}
+	if len(wanted) > fewNames {
+		for line := range bytes.Lines(data) {
+			take(line)
+		}
+		return found
+	}
+	for number := range wanted {
+		text := fmt.Appendf(nil, ":%d:", number)
+		for at := 0; ; at += len(text) - 1 {
+			next := bytes.Index(data[at:], text)
+			if next < 0 {
+				break
+			}
+			at += next
+			take(data[bytes.LastIndexByte(data[:at], '\n')+1:])
 		}
 	}
 	return found
@@ -141,15 +200,19 @@ func lineKey(line []byte) string {
 // linesBefore returns, for each wanted name, the key of the line before its line.
 func linesBefore(data []byte, wanted map[string]bool) map[string]string {
 	found := map[string]string{}
-	last := ""
-	for line := range bytes.Lines(data) {
-		key := lineKey(line)
-		if wanted[key] {
-			found[key] = last
+	findLines(data, wanted, func(name string, at int, _ []byte) {
+		found[name] = ""
+		if at > 0 {
+			found[name] = lineKey(data[bytes.LastIndexByte(data[:at-1], '\n')+1 : at])
 		}
-		last = key
-	}
+	})
 	return found
+}
+
+// splice is a piece of a file that is replaced.
+type splice struct {
+	at, end int
+	text    string
 }
 
 // editLines returns data with the lines of the names in edits replaced, removed
@@ -157,62 +220,136 @@ func linesBefore(data []byte, wanted map[string]bool) map[string]string {
 // was; new ones come last, in the given order, but before lines that say
 // "and all the users of NIS".
 func editLines(data []byte, edits map[string]lineEdit, order []string) []byte {
-	var out bytes.Buffer
-	out.Grow(len(data) + 80*len(edits))
-	behind := map[string][]string{} // names of lines that come back, by what they follow
-	var last []string
+	var splices []splice
+	there := map[string]bool{}      // lines that are replaced or removed
+	behind := map[string][]string{} // names of lines that come back, by the key of what they follow
+	var last strings.Builder
 	for _, name := range order {
 		edit, ok := edits[name]
 		switch {
-		case !ok || edit.from != "" || edit.to == "":
+		case !ok:
+		case edit.from != "":
+			there[name] = true
+		case edit.to == "":
 		case edit.known:
 			behind[edit.after] = append(behind[edit.after], name)
 		default:
-			last = append(last, name)
+			last.WriteString(edit.to + "\n")
 		}
 	}
-	write := func(text string) {
-		if out.Len() > 0 && out.Bytes()[out.Len()-1] != '\n' {
-			out.WriteByte('\n')
+	seen := map[string]bool{}
+	findLines(data, there, func(name string, at int, line []byte) {
+		if seen[name] {
+			return
 		}
-		out.WriteString(text + "\n")
+		seen[name] = true
+		end, text := min(at+len(line)+1, len(data)), edits[name].to
+		if text != "" {
+			text += "\n"
+		}
+		splices = append(splices, splice{at, end, text})
+	})
+	splices = append(splices, comingBack(data, edits, behind)...)
+	if last.Len() > 0 {
+		at := beforeNIS(data)
+		splices = append(splices, splice{at, at, last.String()})
 	}
-	var comeBack func(key string)
-	comeBack = func(key string) {
+	// Where a line goes and another comes, it comes before what stood behind that one.
+	slices.SortStableFunc(splices, func(a, b splice) int { return cmp.Or(a.at-b.at, a.end-b.end) })
+	return join(data, splices)
+}
+
+// comingBack returns what puts lines back behind those that they stood behind, or last
+// where these are gone.
+func comingBack(data []byte, edits map[string]lineEdit, behind map[string][]string) []splice {
+	var splices []splice
+	var chain func(key string) string
+	chain = func(key string) string {
+		text := ""
 		names := behind[key]
 		delete(behind, key)
 		for _, name := range names {
-			write(edits[name].to)
-			comeBack(name)
+			text += edits[name].to + "\n" + chain(name)
+		}
+		return text
+	}
+	comes := map[string]bool{}
+	for _, names := range behind {
+		for _, name := range names {
+			comes[name] = true
 		}
 	}
-	addNew := func() {
-		for _, name := range last {
-			write(edits[name].to)
+	for _, key := range slices.Sorted(maps.Keys(behind)) {
+		if comes[key] {
+			continue // it comes back itself, and takes with it what follows it
 		}
-		last = nil
-	}
-	comeBack("")
-	for line := range bytes.Lines(data) {
-		if line[0] == '+' || line[0] == '-' {
-			addNew()
+		if at := endOf(data, key); at >= 0 {
+			splices = append(splices, splice{at, at, chain(key)})
 		}
-		name := lineName(line)
-		edit, ok := edits[string(name)]
-		if name == nil || !ok || edit.from == "" {
-			if out.Len() > 0 && out.Bytes()[out.Len()-1] != '\n' {
-				out.WriteByte('\n')
-			}
-			out.Write(line)
-		} else if edit.to != "" {
-			write(edit.to)
+	}
+	text := ""
+	for len(behind) > 0 {
+		text += chain(slices.Min(slices.Collect(maps.Keys(behind))))
+	}
+	if text != "" {
+		splices = append(splices, splice{len(data), len(data), text})
+	}
+	return splices
+}
+
+// endOf returns where the line with that key ends, -1 where it is not there.
+func endOf(data []byte, key string) int {
+	if key == "" {
+		return 0
+	}
+	text, odd := strings.CutPrefix(key, "\x00")
+	if !odd {
+		text += ":"
+	}
+	for at := 0; at <= len(data); at++ {
+		next := bytes.Index(data[at:], []byte(text))
+		if next < 0 {
+			return -1
 		}
-		comeBack(lineKey(line))
+		at += next
+		line, _, _ := bytes.Cut(data[at:], []byte("\n"))
+		if (at == 0 || data[at-1] == '\n') && lineKey(line) == key {
+			return min(at+len(line)+1, len(data))
+		}
 	}
-	addNew()
-	for len(behind) > 0 { // what they followed is gone
-		comeBack(slices.Min(slices.Collect(maps.Keys(behind))))
+	return -1
+}
+
+// beforeNIS returns where new lines go: the end, or before the first line that
+// begins with a plus or a minus.
+func beforeNIS(data []byte) int {
+	at := len(data)
+	for _, sign := range []byte("+-") {
+		if len(data) > 0 && data[0] == sign {
+			return 0
+		}
+		if found := bytes.Index(data, []byte{'\n', sign}); found >= 0 {
+			at = min(at, found+1)
+		}
 	}
+	return at
+}
+
+// join applies splices, in their order. Text that is put behind a line without
+// a newline gets one.
+func join(data []byte, splices []splice) []byte {
+	var out bytes.Buffer
+	out.Grow(len(data) + 100*len(splices))
+	at := 0
+	for _, s := range splices {
+		out.Write(data[at:s.at])
+		if s.text != "" && out.Len() > 0 && out.Bytes()[out.Len()-1] != '\n' {
+			out.WriteByte('\n')
+		}
+		out.WriteString(s.text)
+		at = s.end
+	}
+	out.Write(data[at:])
 	return out.Bytes()
 }
 

@@ -49,7 +49,7 @@ func (v *accountView) look() error {
 		if err != nil {
 			return fail(wire.CodeTaken, path, "it can't be understood").because(err)
 		}
-		v.lines[path], v.behind[path] = found, linesBefore(v.files[path], wanted)
+		v.lines[path], v.behind[path] = found, linesBefore(v.files[path], v.going(path))
 	}
 	v.findGroups()
 	for _, path := range []string{pathGroup, pathGshadow} {
@@ -63,6 +63,21 @@ func (v *accountView) look() error {
 		}
 	}
 	return nil
+}
+
+// going returns the names whose lines go from a file.
+func (v *accountView) going(path string) map[string]bool {
+	kind := kindUser
+	if path == pathGroup || path == pathGshadow {
+		kind = kindGroup
+	}
+	names := map[string]bool{}
+	for _, r := range v.resources {
+		if r.Kind == kind && r.After == nil {
+			names[r.Name] = true
+		}
+	}
+	return names
 }
 
 // implied adds what userdel does as well: a user that goes leaves all groups.

@@ -90,8 +90,8 @@ func (o *operation) registered() []registryEntry {
 	var entries []registryEntry
 	for _, s := range o.steps {
 		for _, r := range s.Resources {
-			if r.Kind == kindPark {
-				continue
+			if r.Kind == kindPark || r.Kind == kindAct && r.Act.Class == classLater {
+				continue // nothing that could be found there again
 			}
 			entry := registryEntry{Key: r.key(), Step: s.Name, Object: r.Object}
 			if r.After != nil {

@@ -180,7 +180,15 @@ func (o *operation) probe(ctx context.Context, resources []*resource) (now, want
 	return now, wanted, nil
 }
 
+// observe asks for the state of acts. Later acts are asked about when they are
+// due, since what they are about may come up until then; a dry run shows them.
 func (actKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
+	if !o.dry {
+		for _, r := range ofClass(resources, classLater) {
+			r.After = nil
+		}
+		resources = append(ofClass(resources, classReversible), ofClass(resources, classPivot)...)
+	}
 	now, wanted, err := o.probe(ctx, resources)
 	if err != nil {
 		return nil, err
@@ -221,13 +229,13 @@ func (o *operation) do(ctx context.Context, resources []*resource, asSeen bool) 
 	if len(resources) == 0 {
 		return nil
 	}
-	now, _, err := o.probe(ctx, resources)
+	now, wanted, err := o.probe(ctx, resources)
 	if err != nil {
 		return err
 	}
 	var due []*resource
 	for _, r := range resources {
-		if now[r] == r.After.Text {
+		if now[r] == wanted[r] {
 			continue
 		}
 		if asSeen && now[r] != r.Before.Text {
@@ -250,8 +258,7 @@ func (o *operation) do(ctx context.Context, resources []*resource, asSeen bool) 
 	if len(due) == 0 {
 		return nil
 	}
-	now, wanted, err := o.probe(ctx, due)
-	if err != nil {
+	if now, wanted, err = o.probe(ctx, due); err != nil {
 		return err
 	}
 	for _, r := range due {

@@ -50,14 +50,14 @@ func (o *operation) resolveOwner(r *resource) (err error) {
 		return nil
 	}
 	if o.accounts == nil {
-		if o.accounts, err = readAccountNames(o.machine.disk); err != nil {
+		if o.accounts, err = readAccountFiles(o.machine.disk); err != nil {
 			return err
 		}
 	}
-	if r.After.UID, err = o.number(r.owner, kindUser, o.accounts.users); err != nil {
+	if r.After.UID, err = o.number(r.owner, kindUser, pathPasswd); err != nil {
 		return fail(wire.CodeMissing, r.Name, "its owner").because(err)
 	}
-	if r.After.GID, err = o.number(r.group, kindGroup, o.accounts.groups); err != nil {
+	if r.After.GID, err = o.number(r.group, kindGroup, pathGroup); err != nil {
 		return fail(wire.CodeMissing, r.Name, "its group").because(err)
 	}
 	return nil
@@ -65,7 +65,7 @@ func (o *operation) resolveOwner(r *resource) (err error) {
 
 // number reads a number, or finds that of a name: declared by this operation,
 // or known here.
-func (o *operation) number(text, kind string, known map[string]uint32) (uint32, error) {
+func (o *operation) number(text, kind, file string) (uint32, error) {
 	if number, err := strconv.ParseUint(text, 10, 32); err == nil && number < 1<<32-1 {
 		return uint32(number), nil
 	}
@@ -75,7 +75,12 @@ func (o *operation) number(text, kind string, known map[string]uint32) (uint32, 
 		}
 		return r.After.UID, nil
 	}
-	if number, ok := known[text]; ok {
+	key := kind + "\x00" + text
+	if number, ok := o.numbers[key]; ok {
+		return number, nil
+	}
+	if number, ok := findNumber(o.accounts[file], text); ok && validAccount(text) {
+		o.numbers[key] = number
 		return number, nil
 	}
 	return 0, fmt.Errorf("there is no %s %q", kind, printable(text))

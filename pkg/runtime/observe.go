@@ -18,6 +18,7 @@ import (
 func (s *session) observe(ctx context.Context, word wire.Observe) error {
 	started := s.machine.clock.Now()
 	o := newOperation(s.machine, "")
+	o.dry = true
 	err := o.observe(ctx, word)
 	return s.answer(wire.WordObserved, "observe", o, started, err)
 }

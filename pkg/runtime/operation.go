@@ -31,11 +31,13 @@ type operation struct {
 	history  history
 	steps    []*step
 	resolver *resolver
-	accounts *accountNames
+	accounts accountFiles      // as they are while declaring
+	numbers  map[string]uint32 // of users and groups that are not declared
 	registry *registry
 	lockWait time.Duration
 	unsynced []string        // files that are made and not synced
 	dirty    map[string]bool // directories with changes that are not synced
+	dry      bool            // nothing is to be changed: observe
 	made     int             // temporary names given out
 	allKinds []namedKind
 	indexed  map[string]*resource // by key, while declaring
@@ -72,7 +74,7 @@ func newOperation(m *machine, id string) *operation {
 	return &operation{
 		machine: m, id: id, resolver: newResolver(m.disk), registry: newRegistry(m.records),
 		dirty: map[string]bool{}, allKinds: kinds(),
-		indexed: map[string]*resource{},
+		indexed: map[string]*resource{}, numbers: map[string]uint32{},
 	}
 }
 

@@ -1,32 +1,41 @@
 package runtime
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // The registry remembers what was last kept here, by resource: so a file can be
-// told to be ours, and a hand edit from a stale object. It is a number of
-// logs, chosen by a hash of the resource: what one look-up costs is a small part of
-// one of them. A log is written anew when most of it is out of date.
+// told to be ours, and a hand edit from a stale object.
+//
+// It is a journal and 256 parts, chosen by a hash of the resource. What is kept
+// is appended to the journal, with one sync; when that is long, it is folded into
+// the parts. A look-up reads the journal and one part, and takes the last line of
+// the resource: what it costs hardly grows with what is stored. A part is
+// written anew when most of its lines are out of date.
+//
+// Only the holder of the server's lock writes; everybody may read: what a fold
+// moves is in the parts before it leaves the journal.
 type registry struct {
 	records *records
-	read    map[string]*registryLog
+	read    map[string]*registryLog // journal and parts, by name
 }
 
-const registryLogs = 256
-
-type registryLog struct {
-	entries map[string]registryEntry
-	lines   int
-	torn    bool
-	missing bool
-}
+const (
+	registryJournal = "journal"
+	registryParts   = 256
+	registryFold    = 4 << 20 // bytes of the journal
+	registrySpare   = 200     // lines out of date that a part may always have
+)
 
 // registryEntry is what is known of one resource.
 type registryEntry struct {
@@ -36,171 +45,271 @@ type registryEntry struct {
 	Object string `json:"object,omitempty"`
 }
 
+// registryLog is one file of the registry: lines of "ID ENTRY CHECKSUM".
+type registryLog struct {
+	data    []byte
+	last    map[string]int // where the last line of each id begins
+	lines   int
+	torn    bool // the last line is not whole
+	missing bool
+}
+
 func newRegistry(records *records) *registry {
 	return &registry{records: records, read: map[string]*registryLog{}}
 }
 
-func (r *registry) bucket(key string) string {
+const registryID = 32 // characters of an id
+
+func idOf(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:1])
+	return hex.EncodeToString(sum[:registryID/2])
 }
 
-func (r *registry) log(bucket string) (*registryLog, error) {
-	if log := r.read[bucket]; log != nil {
-		return log, nil
-	}
-	log := &registryLog{entries: map[string]registryEntry{}}
-	data, _, err := r.records.disk.Read(r.records.path(directoryReg, bucket), ownLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		log.missing = true
-	} else if err != nil {
-		return nil, err
-	}
-	log.torn, err = decodeLines(data, func(content []byte) error {
-		var entry registryEntry
-		if err := json.Unmarshal(content, &entry); err != nil {
-			return fmt.Errorf("registry: %w", err)
-		}
-		log.lines++
-		if entry.Digest == "" {
-			delete(log.entries, entry.Key)
-		} else {
-			log.entries[entry.Key] = entry
-		}
-		return nil
-	})
+func partOf(id string) string { return id[:2] }
+
+func checksumOf(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
+
+func (e registryEntry) encode() ([]byte, error) {
+	content, err := json.Marshal(e)
 	if err != nil {
 		return nil, err
 	}
-	r.read[bucket] = log
+	line := fmt.Appendf(nil, "%s %s", idOf(e.Key), content)
+	return fmt.Appendf(line, " %08x\n", checksumOf(line)), nil
+}
+
+// readLog indexes a file of the registry. Lines that are damaged do not count.
+func readLog(data []byte) *registryLog {
+	log := &registryLog{data: data, last: map[string]int{}}
+	for at := 0; at < len(data); {
+		end := bytes.IndexByte(data[at:], '\n')
+		if end < 0 {
+			log.torn = true
+			break
+		}
+		if line := data[at : at+end]; validLine(line) {
+			log.lines++
+			log.last[string(line[:registryID])] = at
+		}
+		at += end + 1
+	}
+	return log
+}
+
+func validLine(line []byte) bool {
+	const sum = 9 // a blank and eight digits
+	if len(line) < registryID+1+sum || line[registryID] != ' ' {
+		return false
+	}
+	body := line[:len(line)-sum]
+	return string(line[len(body):]) == fmt.Sprintf(" %08x", checksumOf(body))
+}
+
+// entry returns the last entry of an id.
+func (l *registryLog) entry(id string) (registryEntry, bool, error) {
+	at, ok := l.last[id]
+	if !ok {
+		return registryEntry{}, false, nil
+	}
+	line, _, _ := bytes.Cut(l.data[at:], []byte("\n"))
+	var entry registryEntry
+	err := json.Unmarshal(line[registryID+1:len(line)-9], &entry)
+	if err != nil {
+		err = fmt.Errorf("registry: %w", err)
+	}
+	return entry, true, err
+}
+
+func (r *registry) log(name string) (*registryLog, error) {
+	if log := r.read[name]; log != nil {
+		return log, nil
+	}
+	data, _, err := r.records.disk.Read(r.records.path(directoryReg, name), ownLimit)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return nil, err
+	}
+	log := readLog(data)
+	log.missing = missing
+	r.read[name] = log
 	return log, nil
 }
 
-// find returns what was last kept of a resource.
+// find returns what was last kept of a resource, false where it is not ours.
 func (r *registry) find(key string) (registryEntry, bool, error) {
-	log, err := r.log(r.bucket(key))
-	if err != nil {
-		return registryEntry{}, false, err
+	id := idOf(key)
+	for _, name := range []string{registryJournal, partOf(id)} { // in this order: see above
+		log, err := r.log(name)
+		if err != nil {
+			return registryEntry{}, false, err
+		}
+		entry, ok, err := log.entry(id)
+		if err != nil || ok {
+			return entry, ok && entry.Digest != "", err
+		}
 	}
-	entry, ok := log.entries[key]
-	return entry, ok, nil
+	return registryEntry{}, false, nil
 }
 
-// all returns all that is known: it costs what there is.
+// all returns all that is known, by key: it costs what there is.
 func (r *registry) all() ([]registryEntry, error) {
-	var all []registryEntry
-	for n := range registryLogs {
-		log, err := r.log(fmt.Sprintf("%02x", n))
+	known := map[string]registryEntry{}
+	names := []string{registryJournal}
+	for n := range registryParts {
+		names = append(names, fmt.Sprintf("%02x", n))
+	}
+	for _, name := range names {
+		log, err := r.log(name)
 		if err != nil {
 			return nil, err
 		}
-		for _, entry := range log.entries {
-			all = append(all, entry)
+		for id := range log.last {
+			if _, later := known[id]; later {
+				continue
+			}
+			if known[id], _, err = log.entry(id); err != nil {
+				return nil, err
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b registryEntry) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
-	return all, nil
+	entries := slices.Collect(maps.Values(known))
+	entries = slices.DeleteFunc(entries, func(e registryEntry) bool { return e.Digest == "" })
+	slices.SortFunc(entries, func(a, b registryEntry) int { return strings.Compare(a.Key, b.Key) })
+	return entries, nil
 }
 
-// put records entries, durably. Those that are known already cost nothing.
+// put records entries, durably. What is known already is not written again.
 func (r *registry) put(entries []registryEntry) error {
-	changed := map[string][]registryEntry{}
+	r.read = map[string]*registryLog{} // others may have written since
+	var lines []byte
 	for _, entry := range entries {
-		bucket := r.bucket(entry.Key)
-		log, err := r.log(bucket)
+		known, ok, err := r.find(entry.Key)
 		if err != nil {
 			return err
 		}
-		known, ok := log.entries[entry.Key]
 		if ok && known == entry || !ok && entry.Digest == "" {
 			continue
 		}
-		if entry.Digest == "" {
-			delete(log.entries, entry.Key)
-		} else {
-			log.entries[entry.Key] = entry
+		line, err := entry.encode()
+		if err != nil {
+			return err
 		}
-		changed[bucket] = append(changed[bucket], entry)
+		lines = append(lines, line...)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	journal, err := r.log(registryJournal)
+	if err != nil {
+		return err
+	}
+	if journal.torn {
+		lines = append([]byte("\n"), lines...)
+	}
+	r.read = map[string]*registryLog{}
+	unsynced, err := r.append(registryJournal, lines, journal.missing)
+	if err == nil {
+		err = r.records.disk.Sync(unsynced...)
+	}
+	if err == nil && len(journal.data)+len(lines) > registryFold {
+		err = r.fold()
+	}
+	return err
+}
+
+// append adds lines to a file and returns what is to be synced.
+func (r *registry) append(name string, lines []byte, missing bool) ([]string, error) {
+	path := r.records.path(directoryReg, name)
+	if missing {
+		return []string{path, r.records.path(directoryReg)}, r.records.disk.Create(path, lines, rootFile)
+	}
+	return []string{path}, r.records.disk.Append(path, lines)
+}
+
+// fold moves what is in the journal to the parts.
+func (r *registry) fold() error {
+	journal, err := r.log(registryJournal)
+	if err != nil {
+		return err
+	}
+	moving := map[string][]string{} // ids, by part
+	for id := range journal.last {
+		moving[partOf(id)] = append(moving[partOf(id)], id)
 	}
 	var unsynced []string
-	for bucket, entries := range changed {
-		names, err := r.write(bucket, entries)
+	for part, ids := range moving {
+		names, err := r.foldPart(journal, part, ids)
 		if err != nil {
-			r.read = map[string]*registryLog{} // what is in memory is not what is there
 			return err
 		}
 		unsynced = append(unsynced, names...)
 	}
-	if len(unsynced) == 0 {
-		return nil
+	if err := r.records.disk.Sync(unsynced...); err != nil {
+		return err
 	}
-	return r.records.disk.Sync(unsynced...)
+	name := r.records.path(directoryReg, registryJournal)
+	if err := r.records.disk.Overwrite(name, nil); err != nil {
+		return err
+	}
+	r.read = map[string]*registryLog{}
+	return r.records.disk.Sync(name)
 }
 
-// write adds entries to one log, and returns what is to be synced.
-func (r *registry) write(bucket string, entries []registryEntry) ([]string, error) {
-	log, name := r.read[bucket], r.records.path(directoryReg, bucket)
-	const few = 200
-	if log.torn || log.lines+len(entries) > few+3*len(log.entries) {
-		return r.compact(bucket)
-	}
-	content, err := encodeEntries(entries)
+// foldPart adds the journal's last lines of ids to a part, or writes it anew.
+func (r *registry) foldPart(journal *registryLog, part string, ids []string) ([]string, error) {
+	log, err := r.log(part)
 	if err != nil {
 		return nil, err
 	}
-	log.lines += len(entries)
-	if log.missing {
-		log.missing = false
-		return []string{name, r.records.path(directoryReg)}, r.records.disk.Create(name, content, rootFile)
+	var lines []byte
+	slices.Sort(ids)
+	if !log.torn && log.lines+len(ids) <= registrySpare+3*len(log.last) || log.missing {
+		for _, id := range ids {
+			lines = append(lines, journal.line(id)...)
+		}
+		return r.append(part, lines, log.missing)
 	}
-	return []string{name}, r.records.disk.Append(name, content)
+	for _, id := range slices.Sorted(maps.Keys(log.last)) {
+		if _, moved := journal.last[id]; moved {
+			continue
+		}
+		if entry, _, err := log.entry(id); err != nil {
+			return nil, err
+		} else if entry.Digest != "" {
+			lines = append(lines, log.line(id)...)
+		}
+	}
+	for _, id := range ids {
+		if entry, _, err := journal.entry(id); err != nil {
+			return nil, err
+		} else if entry.Digest != "" {
+			lines = append(lines, journal.line(id)...)
+		}
+	}
+	return r.replace(part, lines)
 }
 
-// compact writes a log anew.
-func (r *registry) compact(bucket string) ([]string, error) {
-	log, name := r.read[bucket], r.records.path(directoryReg, bucket)
-	entries := make([]registryEntry, 0, len(log.entries))
-	for _, entry := range log.entries {
-		entries = append(entries, entry)
-	}
-	content, err := encodeEntries(entries)
-	if err != nil {
-		return nil, err
-	}
-	disk, fresh := r.records.disk, name+".new"
+// line returns the last line of an id, with its newline.
+func (l *registryLog) line(id string) []byte {
+	at := l.last[id]
+	return l.data[at : at+bytes.IndexByte(l.data[at:], '\n')+1]
+}
+
+// replace writes a part anew.
+func (r *registry) replace(part string, lines []byte) ([]string, error) {
+	disk, name := r.records.disk, r.records.path(directoryReg, part)
+	fresh := name + ".new"
 	if err := disk.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if err := disk.Create(fresh, content, rootFile); err != nil {
+	if err := disk.Create(fresh, lines, rootFile); err != nil {
 		return nil, err
 	}
 	if err := disk.Sync(fresh); err != nil {
 		return nil, err
 	}
-	log.lines, log.torn = len(entries), false
-	if log.missing {
-		log.missing = false
-		return []string{r.records.path(directoryReg)}, disk.Rename(fresh, name)
-	}
 	if err := disk.Exchange(fresh, name); err != nil {
 		return nil, err
 	}
 	return []string{r.records.path(directoryReg)}, disk.Remove(fresh)
-}
-
-func encodeEntries(entries []registryEntry) ([]byte, error) {
-	var content []byte
-	for _, entry := range entries {
-		line, err := encodeLine(entry)
-		if err != nil {
-			return nil, err
-		}
-		content = append(content, line...)
-	}
-	return content, nil
 }

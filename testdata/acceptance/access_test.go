@@ -151,17 +151,20 @@ func endsOnDisable(t *testing.T, p *panel, who customer) {
 	if err := session.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- session.Wait() }()
-	waitUntil(t, "the sftp session is open", func() bool {
+	processes := func() string {
 		output, _ := host.Run(background, "pgrep -u "+who.name+" -c || true")
-		return strings.TrimSpace(output) != "0"
-	})
+		return strings.TrimSpace(output)
+	}
+	waitUntil(t, "the sftp session is open", func() bool { return processes() != "0" })
 	p.must(t, "user", "disable", who.name, "--reason", "unpaid")
-	select {
-	case <-ended:
-	case <-time.After(20 * time.Second):
-		t.Error("an open sftp session went on after its user was disabled")
+	if left := processes(); left != "0" {
+		t.Errorf("%s processes of an open sftp session went on after its user was disabled", left)
+	}
+	// The client notices when it next wants something.
+	if _, err := input.Write([]byte("pwd\nls\n")); err == nil {
+		if err := session.Wait(); err == nil {
+			t.Error("the client of a session that was ended noticed nothing")
+		}
 	}
 	if output, err := who.sftp(t, host, "pwd\n"); err == nil {
 		t.Errorf("a disabled user's key was accepted: %s", output)

@@ -13,12 +13,13 @@ import (
 	"orchestra/testdata/fleet"
 )
 
-// faultUnit is a daemon to reload, whose reload fails or hangs when told.
+// faultUnit is a daemon to reload. When told, it does not take what is new: its
+// reload fails, or hangs until it is told otherwise.
 const faultUnit = `mkdir -p /run/fault
 cat >/etc/systemd/system/fault.service <<'END'
 [Service]
 ExecStart=/bin/sleep infinity
-ExecReload=/bin/bash -c 'if [ -e /run/fault/reload-hang ]; then sleep 987; fi; test ! -e /run/fault/reload'
+ExecReload=/bin/bash -c 'while [ -e /run/fault/reload-hang ]; do sleep 0.1; done; test ! -e /run/fault/reload -o ! -e /var/lib/fault/faulty-one'
 END
 systemctl daemon-reload && systemctl start fault.service`
 
@@ -124,7 +125,7 @@ func TestAFailureOnAnyServerInAnyPhaseLeavesNothingOnAny(t *testing.T) {
 		onHost(t, shared.fleet.Host(2), "touch /run/fault/check-hang")
 		shared.panel.fails(t, 8, "user", "add", "faulty-one", "--account", "faulty")
 		onHost(t, shared.fleet.Host(2), "rm /run/fault/check-hang")
-		if left := strings.TrimSpace(onHost(t, shared.fleet.Host(2), "pgrep -f 'sleep 987' | wc -l")); left != "0" {
+		if left := strings.TrimSpace(onHost(t, shared.fleet.Host(2), "pgrep -x sleep -a | grep -c 987 || true")); left != "0" {
 			t.Errorf("%s processes of the script are left", left)
 		}
 		wantAsBefore(t, before)
@@ -180,7 +181,7 @@ func TestThePanelKilledInAnyPhaseIsRecovered(t *testing.T) {
 				t.Fatal(err)
 			}
 			waitUntil(t, "the script hangs", func() bool {
-				output, _ := host.Run(background, "pgrep -f 'sleep 987' | wc -l")
+				output, _ := host.Run(background, "pgrep -x sleep -a | grep -c -e 987 -e 0.1")
 				return strings.TrimSpace(output) != "0"
 			})
 			if err := command.Process.Kill(); err != nil {

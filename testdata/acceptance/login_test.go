@@ -75,10 +75,18 @@ func (c customer) ssh(t *testing.T, host *fleet.Host, command string) (string, e
 	return c.client(t, "", "ssh", append(c.options(t), c.name+"@"+host.Address, command)...)
 }
 
+// batchMode says no where a password is to be given, which sftp -b forbids otherwise.
+func batchMode(c customer) string {
+	if c.password != "" {
+		return "no"
+	}
+	return "yes"
+}
+
 // sftp runs lines of sftp's batch language as the customer.
 func (c customer) sftp(t *testing.T, host *fleet.Host, batch string) (string, error) {
 	t.Helper()
-	return c.client(t, batch, "sftp", append(c.options(t), "-b", "-", c.name+"@"+host.Address)...)
+	return c.client(t, batch, "sftp", append(c.options(t), "-o", "BatchMode="+batchMode(c), "-b", "-", c.name+"@"+host.Address)...)
 }
 
 // rsync copies from or to a server as the customer.

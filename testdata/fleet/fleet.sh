@@ -158,7 +158,6 @@ up() {
   share_state
   make_panel
   IFS=, read -ra roles <<<"${wanted:-plain}"
-  declare -A role_of=()
   for ((number = 0; number < count; number++)); do
     host=h$((11 + number))
     role=${roles[number]:-${roles[-1]}}
@@ -166,14 +165,15 @@ up() {
     if [[ ! -e $STATE/hosts/$host/complete ]]; then
       kill_processes "$host"
       [[ ! -d $STATE/hosts/$host ]] || { thaw "$host"; unplug "$host"; detach "$host"; }
-      role_of[$host]=$role
+      rm -rf --one-file-system "$STATE/hosts/$host"
+      mkdir "$STATE/hosts/$host"
+      echo "$role" >"$STATE/hosts/$host/role"
       new+=("$host")
     elif [[ -n $wanted && $(<"$STATE/hosts/$host/role") != "$role" ]]; then
       die "$host is up already, as $(<"$STATE/hosts/$host/role"), not as $role"
     fi
   done
-  make_as_wanted() { make_host "$1" "${role_of[$1]}"; }
-  ((${#new[@]} == 0)) || each make_as_wanted "${new[@]}"
+  ((${#new[@]} == 0)) || each make_host "${new[@]}"
   cat "$STATE"/hosts/*/known_hosts >"$STATE/known_hosts"
   boot_all
   no_route_out
@@ -223,15 +223,15 @@ restore() {
   for host in "${hosts[@]}"; do
     [[ -e $STATE/snapshots/$1/$host ]] || die "$host is younger than the snapshot $1"
   done
-  take_back() {
-    power_off "$1"
-    rm -f "$STATE/hosts/$1/cut" "$STATE/hosts/$1/slow"
-    cp --sparse=always "$from/$1" "$(disk_file "$1").part"
-    mv "$(disk_file "$1").part" "$(disk_file "$1")"
-    start_and_wait "$1"
-  }
   local from=$STATE/snapshots/$1
   each take_back "${hosts[@]}"
+}
+take_back() { # the disk of one host, $from the snapshot
+  power_off "$1"
+  rm -f "$STATE/hosts/$1/cut" "$STATE/hosts/$1/slow"
+  cp --sparse=always "$from/$1" "$(disk_file "$1").part"
+  mv "$(disk_file "$1").part" "$(disk_file "$1")"
+  start_and_wait "$1"
 }
 
 fill() {
@@ -330,44 +330,51 @@ clean() {
 
 # --- the commands ----------------------------------------------------------------------------------
 
-command=${1:-help}
-shift || true
-case $command in
-help | -h | --help) usage; exit ;;
-esac
-check_machine
+main() {
+  local command=${1:-help} COMMAND
+  shift || true
+  case $command in
+  help | -h | --help)
+    usage
+    return
+    ;;
+  esac
+  check_machine
+  case $command in
+  image) image; echo "$IMAGE" ;;
+  up) up "$@" ;;
+  down) lock_fleet exclusive; forget ;;
+  clean) clean ;;
+  status) status ;;
+  snapshot) lock_fleet exclusive; snapshot "${1:-}" ;;
+  restore) lock_fleet exclusive; restore "${1:-}" ;;
+  reset) lock_fleet exclusive; restore "$FRESH" ;;
+  run) exec nsenter --net="/run/netns/$PANEL" -- "$@" ;;
+  supply) supply "$1" ;; # what `boot` leaves running
+  boot | kill | reboot | heal | fill | unfill | slow)
+    check_host "${1:-}"
+    lock_host "$1"
+    case $command in
+    boot) start_and_wait "$1" ;;
+    kill) power_cut "$1" ;;
+    reboot) reboot "$1" ;;
+    heal) heal "$1" ;;
+    fill) fill "$@" ;;
+    unfill) unfill "$1" ;;
+    slow) slow "$@" ;;
+    esac
+    ;;
+  cut | ssh | inside) # without a lock: a cut that waits for bytes must not keep the power on
+    check_host "${1:-}"
+    case $command in
+    cut) cut_cable "$@" ;;
+    ssh) ssh_command "$@"; exec "${COMMAND[@]}" ;;
+    inside) inside_command "$@"; exec "${COMMAND[@]}" ;;
+    esac
+    ;;
+  *) misuse ;;
+  esac
+}
 
-case $command in
-image) image; echo "$IMAGE" ;;
-up) up "$@" ;;
-down) lock_fleet exclusive; forget ;;
-clean) clean ;;
-status) status ;;
-snapshot) lock_fleet exclusive; snapshot "${1:-}" ;;
-restore) lock_fleet exclusive; restore "${1:-}" ;;
-reset) lock_fleet exclusive; restore "$FRESH" ;;
-run) in_panel -- "$@" ;;
-supply) supply "$1" ;; # what `boot` leaves running
-boot | kill | reboot | heal | fill | unfill | slow)
-  check_host "${1:-}"
-  lock_host "$1"
-  case $command in
-  boot) start_and_wait "$1" ;;
-  kill) power_cut "$1" ;;
-  reboot) reboot "$1" ;;
-  heal) heal "$1" ;;
-  fill) fill "$@" ;;
-  unfill) unfill "$1" ;;
-  slow) slow "$@" ;;
-  esac
-  ;;
-cut | ssh | inside) # without a lock: a cut that waits for bytes must not keep the power on
-  check_host "${1:-}"
-  case $command in
-  cut) cut_cable "$@" ;;
-  ssh) over_ssh "$@" ;;
-  inside) inside "$@" ;;
-  esac
-  ;;
-*) misuse ;;
-esac
+# In one line, so that a change of this file does not change what runs.
+main "$@"; exit

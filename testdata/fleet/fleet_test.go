@@ -136,12 +136,18 @@ func TestFleet(t *testing.T) {
 		run(t, h12, "echo written >/root/late")
 		must(t, h12.Reboot(ctx))
 		wants(t, "what was not synced before an orderly restart", run(t, h12, "cat /root/late"), "written")
+		over := make(chan error, 1)
+		go func() { over <- ignore(h12.Inside(ctx, "echo >/root/waits; sleep 1000")) }()
+		eventually(t, "somebody looks inside", func() bool { return ignore(h12.Inside(ctx, "rm /root/waits")) == nil })
 		boot := run(t, h12, "cat /proc/sys/kernel/random/boot_id")
 		run(t, h12, "systemctl reboot") // of its own will
 		eventually(t, "the server comes back", func() bool {
 			now, err := h12.Inside(ctx, "systemctl is-active --quiet multi-user.target && cat /proc/sys/kernel/random/boot_id")
 			return err == nil && strings.TrimSpace(now) != boot
 		})
+		if err := <-over; err == nil { // who looked inside is not left hanging
+			t.Error("what ran inside has ended well")
+		}
 	})
 
 	t.Run("cable", func(t *testing.T) {
@@ -252,6 +258,8 @@ func eventually(t *testing.T, what string, isSo func() bool) {
 		}
 	}
 }
+
+func ignore(_ string, err error) error { return err }
 
 // silence says what comes over a connection after the banner of SSH.
 func silence(connection net.Conn) string {

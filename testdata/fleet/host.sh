@@ -162,20 +162,30 @@ leader() {
   return 1
 }
 
-over_ssh() { # HOST [COMMAND…]
-  local host=$1
-  shift
-  in_panel ssh -F /dev/null -i "$STATE/key" -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes \
-    -o UserKnownHostsFile="$STATE/known_hosts" -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes \
-    -o ConnectTimeout=5 "root@$(address "$host")" "$@"
+# The commands that run something put it into COMMAND, so that it can take the place of this process: who
+# ends the one ends the other.
+ssh_command() { # HOST [COMMAND…]
+  COMMAND=(nsenter --net="/run/netns/$PANEL" ssh -F /dev/null -i "$STATE/key" -o IdentitiesOnly=yes -o IdentityAgent=none
+    -o BatchMode=yes -o UserKnownHostsFile="$STATE/known_hosts" -o GlobalKnownHostsFile=/dev/null
+    -o StrictHostKeyChecking=yes -o ConnectTimeout=5 "root@$(address "$1")" "${@:2}")
 }
 
-inside() { # HOST COMMAND…
-  local pid host=$1
-  shift
-  pid=$(leader "$host") || die "$host is off"
-  nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup -- env -i HOME=/root USER=root LOGNAME=root \
-    SHELL=/bin/bash PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" "$@"
+# The host's perl forks, and not nsenter: that one stops itself when a host that goes down stops all processes,
+# and nobody would wake it up.
+inside_command() { # HOST COMMAND…
+  local pid
+  pid=$(leader "$1") || die "$1 is off"
+  # shellcheck disable=SC2016 # perl's variables
+  COMMAND=(nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --no-fork --
+    env -i HOME=/root USER=root LOGNAME=root SHELL=/bin/bash TERM="${TERM:-dumb}"
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    perl -e 'defined(my $pid = fork) or die; if (!$pid) { exec qw(setpriv --pdeathsig KILL --), @ARGV; exit 127 }
+      waitpid($pid, 0); exit($? & 127 ? 128 + ($? & 127) : $? >> 8)' "${@:2}")
+}
+inside() {
+  local COMMAND
+  inside_command "$@"
+  "${COMMAND[@]}"
 }
 
 power_on() {
@@ -274,12 +284,10 @@ is_other_leader() {
 
 # --- one host: making it ---------------------------------------------------------------------------
 
-make_host() { # HOST ROLE: a disk that has never been booted
+make_host() { # a disk that has never been booted, for the role that is noted
   local folder=$STATE/hosts/$1 root kind host key image
   image=$(<"$STATE/image")
-  rm -rf --one-file-system "$folder"
   mkdir -p "$folder/identity"
-  echo "$2" >"$folder/role"
   for kind in ed25519 ecdsa rsa; do
     key=$folder/identity/ssh_host_${kind}_key
     if [[ -e $image/$kind-$1 ]]; then
@@ -304,7 +312,7 @@ make_host() { # HOST ROLE: a disk that has never been booted
     printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n192.0.2.1\tpanel\n' "$1"
     for ((host = 11; host < 20; host++)); do printf '192.0.2.%s\th%s\n' "$host" "$host"; done
   } >"$root/etc/hosts"
-  load_role "$2"
+  load_role "$(<"$folder/role")"
   systemctl --root="$root" --quiet enable "${ROLE_UNITS[@]}"
   freeze "$1"
   cp --sparse=always "$(disk_file "$1")" "$STATE/snapshots/$FRESH/$1"
