@@ -224,4 +224,3 @@ func sampleValue(name string) any {
 	}
 	return "sample"
 }
-

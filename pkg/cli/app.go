@@ -83,7 +83,7 @@ func (a *app) printer() *output.Printer {
 	streams := a.process.Streams
 	return &output.Printer{
 		Out: streams.Out, Terminal: streams.OutTerminal, Width: streams.Width, Format: a.format(),
-		Columns: a.flags.columns, JQ: a.flags.jq, Paint: a.paintOut(), Now: a.process.Now,
+		Columns: a.flags.columns, JQ: a.flags.jq, Paint: a.paintOut(), Now: a.process.Now, Language: a.language,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
@@ -94,18 +95,21 @@ func (a *app) showError(err error) {
 	if body.Field != "" {
 		text = body.Field + ": " + text
 	}
-	a.paragraph(paint.Red(a.say(message.New("error:"))), len(a.say(message.New("error:"))), text)
+	a.paragraph(paint.Red(a.say(message.New("error:"))), utf8.RuneCountInString(a.say(message.New("error:"))), text)
 	if body.Cause != "" {
-		a.paragraph(paint.Dim(a.say(message.New("because:"))), len(a.say(message.New("because:"))), body.Cause)
+		a.paragraph(paint.Dim(a.say(message.New("because:"))), utf8.RuneCountInString(a.say(message.New("because:"))), body.Cause)
 	}
 	for _, server := range body.Servers {
 		_, _ = fmt.Fprintf(out, "  %s: %s\n", output.Escape(server.Server), a.say(outcomeText(server.Outcome)))
+		for _, line := range server.Output {
+			_, _ = fmt.Fprintln(out, "    "+paint.Dim("| "+output.Escape(line)))
+		}
 	}
 	if body.Hint != "" {
-		a.paragraph(paint.Cyan(a.say(message.New("hint:"))), len(a.say(message.New("hint:"))), body.Hint)
+		a.paragraph(paint.Cyan(a.say(message.New("hint:"))), utf8.RuneCountInString(a.say(message.New("hint:"))), body.Hint)
 	}
 	if body.Number != 0 && !strings.Contains(body.Hint, "log show") {
-		a.paragraph(paint.Cyan(a.say(message.New("log:"))), len(a.say(message.New("log:"))), fmt.Sprintf("orchestra log show %d", body.Number))
+		a.paragraph(paint.Cyan(a.say(message.New("log:"))), utf8.RuneCountInString(a.say(message.New("log:"))), fmt.Sprintf("orchestra log show %d", body.Number))
 	}
 }
 

@@ -242,6 +242,24 @@ type serverDocument struct {
 	Changed int     `json:"changed"` // resources that differ from what was there
 	Dirty   bool    `json:"dirty"`
 	Seconds float64 `json:"seconds"`
+	// Output is what the part that failed printed: its last lines.
+	Output []string `json:"output,omitempty"`
+}
+
+// lastLines is how many lines of a failing output an error repeats; the log has it all.
+const lastLines = 5
+
+// failedOutput returns the last lines of what a failed phase printed.
+func failedOutput(phases []store.Phase) []string {
+	for _, phase := range phases {
+		text := strings.TrimSpace(phase.Output)
+		if phase.Outcome == "ok" || text == "" {
+			continue
+		}
+		lines := strings.Split(text, "\n")
+		return lines[max(len(lines)-lastLines, 0):]
+	}
+	return nil
 }
 
 func serverDocuments(servers []operation.ServerOutcome) []serverDocument {
@@ -252,6 +270,7 @@ func serverDocuments(servers []operation.ServerOutcome) []serverDocument {
 			document.Seconds += phase.Duration.Seconds()
 		}
 		document.Seconds = milliseconds(document.Seconds)
+		document.Output = failedOutput(server.Phases)
 		documents = append(documents, document)
 	}
 	return documents

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"orchestra/pkg/fault"
@@ -148,10 +149,11 @@ func (r *run) finish(ctx context.Context) error {
 			ids = append(ids, id)
 		}
 	}
-	return r.finishOn(ctx, ids)
+	return r.finishOn(ctx, ids, nil)
 }
 
-func (r *run) finishOn(ctx context.Context, ids []int64) error {
+// finishOn is finish for some servers, beside those that were not reached.
+func (r *run) finishOn(ctx context.Context, ids []int64, unreached map[int64]error) error {
 	keep := question{outgoing{wire.WordKeep, wire.Keep{Operation: r.operation.ID}}, wire.WordKept, "keep"}
 	errs := r.on(ids, func(s *session) error {
 		return s.persist(ctx, func() error {
@@ -159,6 +161,7 @@ func (r *run) finishOn(ctx context.Context, ids []int64) error {
 			return err
 		})
 	})
+	maps.Copy(errs, unreached)
 	for _, id := range ids {
 		if errs[id] == nil {
 			r.outcomes[id] = store.OutcomeKept

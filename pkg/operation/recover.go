@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -168,18 +169,17 @@ func (r *run) end(ctx context.Context) error {
 		s.sent = true // by the runner that is gone
 		ids = append(ids, id)
 	}
-	opened := r.on(ids, func(s *session) error { return s.open(ctx) })
+	unreached := r.on(ids, func(s *session) error { return s.open(ctx) })
+	ids = slices.DeleteFunc(ids, func(id int64) bool { return unreached[id] != nil })
 	if r.operation.State == store.Committed {
-		return r.finishOn(ctx, ids)
+		return r.finishOn(ctx, ids, unreached)
 	}
 	errs := r.undoOn(ctx, ids)
+	maps.Copy(errs, unreached)
 	if err := r.endUndo(ctx, errs); err != nil {
 		return err
 	}
 	if len(errs) > 0 {
-		for id, err := range opened {
-			errs[id] = err // why it could not even be reached
-		}
 		return r.notUndone(errors.New("its runner is gone"), errs)
 	}
 	return nil

@@ -28,7 +28,7 @@ func (p *Printer) humanTable(out io.Writer, t Table, indexes []int) ([]string, e
 	for r, row := range t.Rows {
 		cells[r] = make([]string, len(indexes))
 		for n, i := range indexes {
-			cells[r][n] = Escape(humanCell(row[i], t.Columns[i].Kind, now))
+			cells[r][n] = Escape(p.humanCell(row[i], t.Columns[i].Kind, now))
 			natural[n] = max(natural[n], width(cells[r][n]))
 		}
 	}
@@ -158,7 +158,7 @@ func (p *Printer) fields(out io.Writer, t Table, indexes []int) error {
 		}
 		value := EscapeLines(cell(row[i]))
 		if t.Columns[i].Kind == Time && value != "" {
-			if relative := humanCell(row[i], Time, now); relative != value {
+			if relative := p.humanCell(row[i], Time, now); relative != value {
 				value += " (" + relative + ")"
 			}
 		}

@@ -21,6 +21,7 @@ type Printer struct {
 	JQ       string   // of --jq; "" for none
 	Paint    Painter
 	Now      func() time.Time
+	Language string // of relative times; "" is English
 }
 
 // List writes many rows. It returns the columns that did not fit on the terminal.

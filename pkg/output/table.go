@@ -105,14 +105,17 @@ func cell(value any) string {
 }
 
 // humanCell is cell for a terminal: times are relative to now.
-func humanCell(value any, kind Kind, now time.Time) string {
+func (p *Printer) humanCell(value any, kind Kind, now time.Time) string {
 	if kind == Time {
 		switch v := value.(type) {
 		case time.Time:
-			return Relative(v, now)
+			if v.IsZero() {
+				return ""
+			}
+			return Relative(v, now).In(p.Language)
 		case string:
 			if parsed, err := time.Parse(time.RFC3339, v); err == nil {
-				return Relative(parsed, now)
+				return Relative(parsed, now).In(p.Language)
 			}
 		}
 	}

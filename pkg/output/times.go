@@ -3,39 +3,44 @@ package output
 import (
 	"fmt"
 	"time"
+
+	"orchestra/pkg/message"
 )
 
 // Relative returns how far t is from now in one unit, "3 hours ago"; days far
-// away are named by their date.
-func Relative(t, now time.Time) string {
+// away are named by their date. The zero time is no sentence.
+func Relative(t, now time.Time) message.Text {
 	if t.IsZero() {
-		return ""
+		return message.Text{}
 	}
 	d := now.Sub(t)
-	format, sign := "%d %s ago", time.Duration(1)
-	if d < 0 {
-		format, sign = "in %d %s", -1
-	}
-	d *= sign
-	count := func(n time.Duration, unit string) string {
-		if n != 1 {
-			unit += "s"
-		}
-		return fmt.Sprintf(format, n, unit)
-	}
 	switch {
+	case d <= -30*24*time.Hour || d >= 30*24*time.Hour:
+		return message.New("%s", t.Local().Format(time.DateOnly))
+	case d <= -5*time.Second:
+		return ahead(-d)
 	case d < 5*time.Second:
-		return "now"
+		return message.New("now")
 	case d < time.Minute:
-		return count(d/time.Second, "second")
+		return message.New("%d seconds ago", int(d/time.Second))
 	case d < time.Hour:
-		return count(d/time.Minute, "minute")
+		return message.New("%d minutes ago", int(d/time.Minute))
 	case d < 24*time.Hour:
-		return count(d/time.Hour, "hour")
-	case d < 30*24*time.Hour:
-		return count(d/(24*time.Hour), "day")
+		return message.New("%d hours ago", int(d/time.Hour))
 	}
-	return t.Local().Format("2006-01-02")
+	return message.New("%d days ago", int(d/(24*time.Hour)))
+}
+
+func ahead(d time.Duration) message.Text {
+	switch {
+	case d < time.Minute:
+		return message.New("in %d seconds", int(d/time.Second))
+	case d < time.Hour:
+		return message.New("in %d minutes", int(d/time.Minute))
+	case d < 24*time.Hour:
+		return message.New("in %d hours", int(d/time.Hour))
+	}
+	return message.New("in %d days", int(d/(24*time.Hour)))
 }
 
 // Duration returns d with the precision that a person can use: "12 ms", "1.4 s", "3 min 5 s".

@@ -166,6 +166,7 @@ func (o *operation) rewriteAccounts(resources []*resource, back bool) error {
 			}
 		}
 		edited := edits.apply(files)
+		reached(resources, true)
 		done, err := o.replaceAccounts(resources[0].Temp, files, edited, back)
 		if err != nil {
 			return errors.Join(failed, err)

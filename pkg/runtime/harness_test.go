@@ -19,9 +19,11 @@ import (
 type panel struct {
 	t     testing.TB
 	conn  *wire.Conn
-	out   *io.PipeWriter
+	out   io.Closer
 	done  chan error
 	hello wire.Hello
+	wait  func() error // for a program
+	kill  func() error
 }
 
 // connect starts a session and hears its HELLO.
@@ -85,6 +87,9 @@ func (p *panel) want(want wire.Word, word wire.Word, content any) wire.Report {
 // close ends the panel's side and waits for the session.
 func (p *panel) close() error {
 	_ = p.out.Close()
+	if p.wait != nil {
+		return p.wait()
+	}
 	return <-p.done
 }
 

@@ -27,7 +27,7 @@ const (
 // group that they are in, by the mark in their environment, by their descent.
 // ended is where the child's own end is told, nil where it was.
 func (r *RealRunner) reap(pid int, ended <-chan error) error {
-	deadline := time.Now().Add(killLimit)
+	deadline, quiet := time.Now().Add(killLimit), 0
 	for wait := killInterval; ; wait = min(2*wait, 100*time.Millisecond) {
 		left := r.left(pid, ended != nil)
 		for _, other := range left {
@@ -45,8 +45,14 @@ func (r *RealRunner) reap(pid int, ended <-chan error) error {
 			}
 		} else if len(left) == 0 && (r.groups == nil || !r.groups.populated()) {
 			r.collect()
-			return nil
+			// A process shows no environment while it becomes another program:
+			// without control groups one look is not enough.
+			if quiet++; quiet == 3 || r.groups != nil {
+				return nil
+			}
+			time.Sleep(killInterval)
 		} else {
+			quiet = 0
 			r.collect()
 			time.Sleep(wait)
 		}
@@ -60,18 +66,18 @@ func (r *RealRunner) reap(pid int, ended <-chan error) error {
 // read only where there are no control groups, or the child had to be killed.
 func (r *RealRunner) left(pid int, running bool) []int {
 	if running {
-		left := r.marked(r.self.Mark)
-		return append(left, pid)
+		return append(r.marked(r.self.Mark, pid), pid)
 	}
 	if r.groups != nil {
 		return r.groups.members()
 	}
-	return r.marked(r.self.Mark)
+	return r.marked(r.self.Mark, pid)
 }
 
-// marked returns the processes whose environment has the mark, and those that
-// descend from this process, which is the parent of all whose parents died.
-func (r *RealRunner) marked(mark string) []int {
+// marked returns the processes whose environment has the mark, those of a
+// session, and those that descend from them, or from this process, which is the
+// parent of all whose parents died.
+func (r *RealRunner) marked(mark string, session int) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -92,10 +98,15 @@ func (r *RealRunner) marked(mark string) []int {
 			continue
 		}
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) < 2 || fields[0] == "Z" || fields[0] == "X" {
+		if len(fields) < 4 || fields[0] == "Z" || fields[0] == "X" {
 			continue
 		}
 		parents[pid], _ = strconv.Atoi(fields[1])
+		if session > 0 && fields[3] == strconv.Itoa(session) {
+			alive[pid] = true
+			found = append(found, pid)
+			continue
+		}
 		environment, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
 		if err == nil && bytes.Contains(append([]byte{0}, environment...), append([]byte{0}, wanted...)) {
 			alive[pid] = true
@@ -152,8 +163,8 @@ func (r *RealRunner) Kill(ctx context.Context, who Identity) error {
 	}
 	// Its children end with it, by the signal at a parent's death; what hid from that is
 	// in its control group, or has its mark.
-	for {
-		left := r.marked(who.Mark)
+	for quiet := 0; ; {
+		left := r.marked(who.Mark, 0)
 		for _, pid := range left {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
@@ -163,7 +174,9 @@ func (r *RealRunner) Kill(ctx context.Context, who Identity) error {
 			populated = group.populated()
 			_ = group.close() // removes it where it is empty
 		}
-		if len(left) == 0 && !populated {
+		if len(left) > 0 || populated {
+			quiet = 0
+		} else if quiet++; quiet == 3 {
 			return nil
 		}
 		select {

@@ -244,6 +244,7 @@ func (o *operation) do(ctx context.Context, resources []*resource, asSeen bool) 
 		due = append(due, r)
 	}
 	for _, group := range byFunction(due, func(a *actCall) string { return a.Do }) {
+		reached(group, true)
 		// Recorded before it begins: what an act leaves when it is killed in the
 		// middle is then known to be of our making.
 		if err := o.say(stateLine{Doing: doing(group[0])}); err != nil {

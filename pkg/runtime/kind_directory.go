@@ -124,6 +124,7 @@ func (directoryKind) publish(ctx context.Context, o *operation, resources []*res
 			if err := disk.Rename(r.Temp, name); err != nil {
 				return changedBecause(r, err)
 			}
+			r.reached = true
 			continue
 		}
 		found, err := readDirectory(disk, name)
@@ -133,6 +134,7 @@ func (directoryKind) publish(ctx context.Context, o *operation, resources []*res
 		if !found.is(r.Before) {
 			return changed(r, "its owner or mode is another")
 		}
+		r.reached = true
 		if err := changeDirectory(o, disk, r, r.After); err != nil {
 			return err
 		}
@@ -173,6 +175,9 @@ func undoDirectory(o *operation, r *resource) error {
 			return changed(r, "its owner or mode is neither as it was nor as it should have become")
 		}
 		return changeDirectory(o, r.disk(o.machine), r, r.Before)
+	}
+	if waiting, err := readDirectory(disk, r.Temp); err != nil || waiting != nil {
+		return err // it was never put in its place
 	}
 	// Its owner may have changed its mode since; that does not make it his.
 	if live.Type != TypeDirectory || live.UID != r.After.UID {

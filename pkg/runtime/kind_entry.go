@@ -303,6 +303,7 @@ func (entryKind) publish(ctx context.Context, o *operation, resources []*resourc
 		first := group[0]
 		err := replaceShared(o, first, first.disk(o.machine), first.Temp, func(data []byte) ([]byte, error) {
 			edited, failed := editEntries(data, group, false)
+			reached(group, len(failed) == 0)
 			return edited, errors.Join(failed...)
 		})
 		if err != nil {
@@ -310,6 +311,12 @@ func (entryKind) publish(ctx context.Context, o *operation, resources []*resourc
 		}
 	}
 	return nil
+}
+
+func reached(group []*resource, is bool) {
+	for _, r := range group {
+		r.reached = is
+	}
 }
 
 func (entryKind) undo(_ context.Context, o *operation, resources []*resource) []error {

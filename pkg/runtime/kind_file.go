@@ -192,30 +192,38 @@ func (fileKind) publish(ctx context.Context, o *operation, resources []*resource
 // comes out is compared with what staging saw, and put back if it is something else.
 func publishEntry(o *operation, r *resource) error {
 	disk, name := r.disk(o.machine), r.Place.Path
+	r.reached = true
 	switch {
 	case r.After == nil:
 		o.touch(name, r.Trash)
 		if err := o.machine.disk.Rename(name, r.Trash); err != nil {
-			return changedBecause(r, err)
+			return r.giveBack(changedBecause(r, err))
 		}
 		if found, _, err := readState(o.machine.disk, r.Trash); err != nil || !found.is(r.Before) {
-			return errors.Join(changed(r, "it is not what was to be removed"), err, o.machine.disk.Rename(r.Trash, name))
+			return r.giveBack(changed(r, "it is not what was to be removed"), err, o.machine.disk.Rename(r.Trash, name))
 		}
 	case r.Before == nil:
 		o.touch(name, r.Temp)
 		if err := disk.Rename(r.Temp, name); err != nil {
-			return changedBecause(r, err)
+			return r.giveBack(changedBecause(r, err))
 		}
 	default:
 		o.touch(name, r.Temp)
 		if err := disk.Exchange(r.Temp, name); err != nil {
-			return changedBecause(r, err)
+			return r.giveBack(changedBecause(r, err))
 		}
 		if found, _, err := readState(disk, r.Temp); err != nil || !found.is(r.Before) {
-			return errors.Join(changed(r, "its content or its owner is another"), err, disk.Exchange(r.Temp, name))
+			return r.giveBack(changed(r, "its content or its owner is another"), err, disk.Exchange(r.Temp, name))
 		}
 	}
 	return nil
+}
+
+// giveBack joins errors; when the last of them, that of putting somebody else's
+// thing back, is none, then nothing of ours is live.
+func (r *resource) giveBack(failed ...error) error {
+	r.reached = len(failed) > 1 && failed[len(failed)-1] != nil
+	return errors.Join(failed...)
 }
 
 func changedBecause(r *resource, err error) error {
@@ -251,6 +259,9 @@ func undoEntry(o *operation, r *resource) error {
 	if live.is(r.Before) {
 		return nil
 	}
+	if waits, err := o.stillWaits(r); err != nil || waits {
+		return err
+	}
 	if !live.is(r.After) {
 		return changed(r, "it is neither as it was nor as it should have become")
 	}
@@ -283,6 +294,23 @@ func undoEntry(o *operation, r *resource) error {
 		}
 	}
 	return nil
+}
+
+// stillWaits tells whether the new content still lies beside, or the old one was
+// not moved away: then what is live was never ours.
+func (o *operation) stillWaits(r *resource) (bool, error) {
+	name := r.Temp
+	if r.After == nil {
+		name = r.Trash
+	}
+	found, _, err := readState(o.machine.disk, name)
+	if err != nil {
+		return false, fail(wire.CodeInternal, r.Name, "its new content can't be looked at").because(err)
+	}
+	if r.After == nil {
+		return found == nil, nil
+	}
+	return found.is(r.After), nil
 }
 
 func (fileKind) sweep(o *operation, resources []*resource) error {

@@ -64,6 +64,7 @@ func (parkKind) publish(ctx context.Context, o *operation, resources []*resource
 		if err := o.machine.disk.Rename(r.Place.Path, r.Trash); err != nil {
 			return changedBecause(r, err)
 		}
+		r.reached = true
 	}
 	return nil
 }

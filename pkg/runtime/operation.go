@@ -37,6 +37,7 @@ type operation struct {
 	lockWait time.Duration
 	unsynced []string        // files that are made and not synced
 	dirty    map[string]bool // directories with changes that are not synced
+	staged   bool            // by this session: what is reached is known
 	dry      bool            // nothing is to be changed: observe
 	made     int             // temporary names given out
 	allKinds []namedKind
@@ -152,7 +153,7 @@ func (o *operation) readPlan() error {
 // ending that a daemon would read.
 func (o *operation) tempName(near string) string {
 	o.made++
-	return path.Join(near, fmt.Sprintf(".orchestra.%s.%d", o.id[:16], o.made))
+	return path.Join(near, fmt.Sprintf(".orchestra.%s.%d", o.id, o.made))
 }
 
 // touch notes that a directory's entries have changed.

@@ -85,5 +85,5 @@ func (o *operation) trashName(trash, name string) string {
 		base = base[:100]
 	}
 	return path.Join(trash, strings.Join([]string{
-		o.machine.clock.Now().UTC().Format("2006-01-02"), o.id[:16], strconv.Itoa(o.made), base}, "."))
+		o.machine.clock.Now().UTC().Format("2006-01-02"), o.id, strconv.Itoa(o.made), base}, "."))
 }

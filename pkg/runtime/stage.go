@@ -66,7 +66,7 @@ func (s *session) begin(ctx context.Context, word wire.Stage) (*operation, error
 		return nil, errors.Join(known, err, m.removeAll(m.path(directoryOut, word.Operation)))
 	}
 	o := newOperation(m, word.Operation)
-	o.state, o.lockWait, o.unsynced = wire.StateStaging, word.LockWait, unsynced
+	o.state, o.lockWait, o.unsynced, o.staged = wire.StateStaging, word.LockWait, unsynced, true
 	// Two operations of one panel may arrive in either order: the larger number stays.
 	unsynced, err = m.setPanel(panelLine{PanelID: word.PanelID, Sequence: max(last.Sequence, word.Sequence)})
 	o.unsynced = append(o.unsynced, unsynced...)

@@ -188,12 +188,16 @@ func (o *operation) undoSteps(ctx context.Context, names []string) []error {
 func (o *operation) undoStep(ctx context.Context, s *step) []error {
 	var failed []error
 	for _, k := range slices.Backward(o.allKinds) {
-		if changing := s.byKind(k, (*resource).changes); len(changing) > 0 {
+		if changing := s.byKind(k, o.mayBeLive); len(changing) > 0 {
 			failed = append(failed, k.undo(ctx, o, changing)...)
 		}
 	}
 	return failed
 }
+
+// mayBeLive tells whether a resource is to be looked at by undo. What this
+// session has not come to is not its own, whatever is there now.
+func (o *operation) mayBeLive(r *resource) bool { return r.changes() && (r.reached || !o.staged) }
 
 // unrestored joins what could not be put back into one problem that names all of it.
 func unrestored(failed []error) error {

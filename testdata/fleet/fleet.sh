@@ -226,6 +226,7 @@ restore() {
   local from=$STATE/snapshots/$1
   each take_back "${hosts[@]}"
 }
+# shellcheck disable=SC2317 # called by way of `each`
 take_back() { # the disk of one host, $from the snapshot
   power_off "$1"
   rm -f "$STATE/hosts/$1/cut" "$STATE/hosts/$1/slow"
