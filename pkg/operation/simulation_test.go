@@ -30,7 +30,7 @@ var (
 // simulate runs one world: a few operations without faults, then operations
 // with them, each followed by a recovery (again with faults, where second is
 // set) and by the oracle. It returns what went wrong, nil where nothing did.
-func simulate(t *testing.T, seed uint64, operations int, alone bool, first, second faultsOf, tally *simTally) (failure error, told string) {
+func simulate(t *testing.T, seed uint64, operations int, alone bool, first, second faultsOf, tally *simTally) (told string, failure error) {
 	directory, err := fastDirectory()
 	must(err)
 	defer os.RemoveAll(directory)
@@ -59,7 +59,7 @@ func simulate(t *testing.T, seed uint64, operations int, alone bool, first, seco
 			}
 		}
 	})
-	return failure, told
+	return told, failure
 }
 
 // arrange gives each seed one of three topologies: all servers alike; one after
@@ -400,7 +400,7 @@ func (s *simTally) String() string {
 func TestSimulationSeeds(t *testing.T) {
 	var total simTally
 	if *oneSeed != 0 {
-		failure, told := simulate(t, uint64(*oneSeed), 6, false, randomFault, randomFault, &total)
+		told, failure := simulate(t, uint64(*oneSeed), 6, false, randomFault, randomFault, &total)
 		t.Log("\n" + told)
 		if failure != nil {
 			t.Fatal(failure)
@@ -409,7 +409,7 @@ func TestSimulationSeeds(t *testing.T) {
 	}
 	for _, seed := range regressions {
 		var tally simTally
-		if failure, told := simulate(t, seed, 6, false, randomFault, randomFault, &tally); failure != nil {
+		if told, failure := simulate(t, seed, 6, false, randomFault, randomFault, &tally); failure != nil {
 			t.Fatalf("%s\n\n%v\n\nseed %d has failed before", told, failure, seed)
 		}
 	}
@@ -422,7 +422,7 @@ func TestSimulationSeeds(t *testing.T) {
 	}
 	workers(t, seeds, func(t *testing.T, i int) {
 		var tally simTally
-		failure, told := simulate(t, uint64(i+1), 6, false, randomFault, randomFault, &tally)
+		told, failure := simulate(t, uint64(i+1), 6, false, randomFault, randomFault, &tally)
 		if failure != nil {
 			t.Errorf("%s\n\n%v\n\nreplay: go test ./pkg/operation -run SimulationSeeds -seed=%d", told, failure, i+1)
 		}
@@ -490,7 +490,7 @@ func TestSimulationEveryPoint(t *testing.T) {
 		}
 		p, second := points[i], points[(i*7+3)%len(points)]
 		var tally simTally
-		failure, told := simulate(t, uint64(1000+i), 2, true, p.fault, second.fault, &tally)
+		told, failure := simulate(t, uint64(1000+i), 2, true, p.fault, second.fault, &tally)
 		if failure != nil {
 			t.Errorf("%s, then in recovery %s\n%s\n\n%v", p.name, second.name, told, failure)
 		}

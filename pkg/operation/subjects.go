@@ -192,8 +192,7 @@ func pick(of []*subject, which func(*subject) *noun.Row) (rows []noun.Row, from 
 	return rows, from
 }
 
-func after(s *subject) *noun.Row  { return s.after }
-func before(s *subject) *noun.Row { return s.before }
+func after(s *subject) *noun.Row { return s.after }
 
 // sortedKeys returns the keys of a set in order.
 func sortedKeys[K cmp.Ordered, V any](set map[K]V) []K {

@@ -56,16 +56,6 @@ func (s *step) expand(value string) (text string, secret bool, err error) {
 	}
 }
 
-// plain refuses references where a plain text is wanted.
-func plain(arguments []string) error {
-	for _, argument := range arguments {
-		if HoldsReference(argument) {
-			return fmt.Errorf("a reference to a content where a text is wanted")
-		}
-	}
-	return nil
-}
-
 // takeContents makes the contents of a step known to it.
 func (s *step) takeContents(items []wire.ContentItem) error {
 	s.contents = make(map[string]wire.ContentItem, len(items))

@@ -153,7 +153,7 @@ func changeDirectory(o *operation, disk Disk, r *resource, to *state) error {
 func (directoryKind) undo(_ context.Context, o *operation, resources []*resource) []error {
 	var failed []error
 	for _, r := range slices.Backward(byPath(resources)) {
-		if err := undoDirectory(o, r); err != nil {
+		if err := r.unlessTaken(undoDirectory(o, r)); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -207,7 +207,7 @@ func betweenStates(live, before, after *state) bool {
 func (directoryKind) sweep(o *operation, resources []*resource) error {
 	var failed error
 	for _, r := range resources {
-		failed = errors.Join(failed, sweepTemp(o, r.Temp))
+		failed = errors.Join(failed, r.unlessTaken(sweepTemp(o, r.Temp)))
 	}
 	return failed
 }

@@ -331,6 +331,7 @@ func (entryKind) undo(_ context.Context, o *operation, resources []*resource) []
 		if err == nil && first.Made {
 			err = removeMade(o, first)
 		}
+		err = first.unlessTaken(err)
 		failed = append(failed, conflicts...)
 		if err != nil {
 			failed = append(failed, err)
@@ -414,7 +415,7 @@ func (entryKind) sweep(o *operation, resources []*resource) error {
 		if temp == "" {
 			continue // staging did not come so far
 		}
-		failed = errors.Join(failed, sweepTemp(o, temp), sweepTemp(o, undoName(temp)))
+		failed = errors.Join(failed, group[0].unlessTaken(sweepTemp(o, temp)), group[0].unlessTaken(sweepTemp(o, undoName(temp))))
 	}
 	return failed
 }

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"syscall"
 	"unicode/utf8"
 
 	"orchestra/pkg/wire"
@@ -240,7 +241,7 @@ func (fileKind) undo(_ context.Context, o *operation, resources []*resource) []e
 	var failed []error
 	for i, r := range slices.Backward(resources) {
 		o.machine.progress("undoing files", len(resources)-1-i, len(resources))
-		if err := undoEntry(o, r); err != nil {
+		if err := r.unlessTaken(undoEntry(o, r)); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -316,9 +317,23 @@ func (o *operation) stillWaits(r *resource) (bool, error) {
 func (fileKind) sweep(o *operation, resources []*resource) error {
 	var failed error
 	for _, r := range resources {
-		failed = errors.Join(failed, sweepTemp(o, r.Temp))
+		failed = errors.Join(failed, r.unlessTaken(sweepTemp(o, r.Temp)))
 	}
 	return failed
+}
+
+// unlessTaken forgets an error that says that a user has moved his own
+// directories away while we worked in them: what was there is his, and where it
+// is now is his business. He could otherwise keep every operation from ending.
+func (r *resource) unlessTaken(err error) error {
+	if r.Place.Owner != nil && isTaken(err) {
+		return nil
+	}
+	return err
+}
+
+func isTaken(err error) bool {
+	return errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist)
 }
 
 // sweepTemp removes something temporary of ours, if it is there.

@@ -89,7 +89,7 @@ func (linkKind) publish(ctx context.Context, o *operation, resources []*resource
 func (linkKind) undo(_ context.Context, o *operation, resources []*resource) []error {
 	var failed []error
 	for _, r := range slices.Backward(resources) {
-		if err := undoEntry(o, r); err != nil {
+		if err := r.unlessTaken(undoEntry(o, r)); err != nil {
 			failed = append(failed, err)
 		}
 	}

@@ -168,7 +168,7 @@ func (o *operation) touch(names ...string) {
 func (o *operation) flush() error {
 	names := o.unsynced
 	for name := range o.dirty {
-		if _, err := o.machine.disk.Stat(name); err == nil {
+		if info, err := o.machine.disk.Stat(name); err == nil && info.Type == TypeDirectory {
 			names = append(names, name)
 		}
 	}
@@ -177,7 +177,13 @@ func (o *operation) flush() error {
 	if len(names) == 0 {
 		return nil
 	}
-	return o.machine.disk.Sync(names...)
+	// Nor does one need it that a user has moved away at this very moment.
+	for _, err := range flatten(o.machine.disk.Sync(names...)) {
+		if !isTaken(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // step returns a step by name.

@@ -232,13 +232,14 @@ func memoryFile(name string, content []byte) (*os.File, error) {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), name)
-	if _, err := file.Write(content); err == nil {
+	if _, err = file.Write(content); err == nil {
 		_, err = file.Seek(0, io.SeekStart)
 	}
 	if err != nil {
 		_ = file.Close()
+		return nil, fmt.Errorf("writing a file in memory: %w", err)
 	}
-	return file, err
+	return file, nil
 }
 
 // run starts the command and sees it, and all that it started, to their end.

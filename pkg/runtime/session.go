@@ -46,6 +46,9 @@ type session struct {
 	operation *operation // the one that this session has staged
 	failed    bool       // a word about it failed: only UNDO may follow
 	lock      Unlocker   // the server's own
+	// refused are operations whose STAGE was refused in this session before
+	// anything was made: there is nothing to undo, and none can arrive late.
+	refused map[string]bool
 
 	mutex     sync.Mutex
 	beat      wire.Heartbeat
@@ -61,7 +64,7 @@ func Serve(ctx context.Context, options Options) error {
 	if options.Directory == "" {
 		options.Directory = DefaultDirectory
 	}
-	s := &session{conn: wire.NewConn(options.Input, options.Output)}
+	s := &session{conn: wire.NewConn(options.Input, options.Output), refused: map[string]bool{}}
 	s.machine = &machine{
 		records: &records{disk: options.Disk, clock: options.Clock, dir: options.Directory},
 		runner:  options.Runner, standIns: options.StandIns, progress: s.progress,

@@ -17,6 +17,8 @@ func (s *session) stage(ctx context.Context, word wire.Stage) error {
 	o, err := s.begin(ctx, word)
 	if o != nil {
 		s.operation, s.failed = o, false
+	} else {
+		s.refused[word.Operation] = true
 	}
 	if err == nil {
 		err = o.stage(ctx, word)
@@ -139,6 +141,10 @@ func (o *operation) declare(ctx context.Context, word wire.Step) error {
 	}
 	for _, d := range declarations {
 		if err := o.take(s, d); err != nil {
+			var known *problem
+			if errors.As(err, &known) {
+				return known
+			}
 			return fail(wire.CodeDeclared, "", "%s", declared(d)).because(err)
 		}
 	}

@@ -18,6 +18,10 @@ func (s *session) undo(ctx context.Context, word wire.Undo) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		o, err = s.bury(ctx, word)
+		if err != nil && s.refused[word.Operation] && !isConflict(err) && !errors.Is(err, ErrDead) {
+			o, err = newOperation(s.machine, word.Operation), nil
+			o.state = wire.StateUndone
+		}
 	case err == nil && o.state == wire.StateKept:
 		// The end, and the same answer for ever.
 		return s.answer(wire.WordKept, "keep", o, started, s.finishKept(ctx, o))
@@ -241,6 +245,9 @@ func unrestored(failed []error) error {
 
 // flatten returns the errors that were joined into err.
 func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
 	var step *stepError
 	if errors.As(err, &step) && err == error(step) {
 		var all []error

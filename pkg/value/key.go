@@ -11,6 +11,9 @@ import (
 	"orchestra/pkg/fault"
 )
 
+// keyAlgoDSA is the type of keys that OpenSSH has dropped.
+const keyAlgoDSA = "ssh-dss"
+
 // keyLimit is the longest line of a key: an RSA key of 16384 bits and a comment.
 const keyLimit = 4096
 
@@ -66,7 +69,7 @@ func keyLine(text string) (kind, blob, comment string, err error) {
 	switch kind {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
 		ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256:
-	case ssh.InsecureKeyAlgoDSA:
+	case keyAlgoDSA:
 		return "", "", "", fault.New(fault.Invalid, "DSA keys are not accepted: they are too weak").
 			WithHint("ssh-keygen -t ed25519")
 	default:

@@ -3,7 +3,6 @@ package acceptance
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -96,15 +95,6 @@ func (p *panel) fails(t *testing.T, code int, arguments ...string) string {
 		t.Fatalf("wanted exit code %d: %v", code, ended)
 	}
 	return ended.Stderr
-}
-
-// value returns what --jq makes of a command's JSON.
-func (p *panel) value(t *testing.T, into any, arguments ...string) {
-	t.Helper()
-	output := p.must(t, append(arguments, "-o", "json")...)
-	if err := json.Unmarshal([]byte(output), into); err != nil {
-		t.Fatalf("orchestra %v: not JSON: %v\n%s", arguments, err, output)
-	}
 }
 
 // newPanel makes a panel that knows the fleet's servers: the README's first steps.
