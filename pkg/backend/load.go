@@ -80,6 +80,10 @@ func Load(directory string) (*Catalogue, error) {
 
 func (c *Catalogue) loadAll(files fs.FS, directory string) error {
 	entries, err := fs.ReadDir(files, ".")
+	if errors.Is(err, fs.ErrPermission) {
+		return fault.New(fault.Denied, "the backends in %s cannot be read", directory).Because(err).
+			WithHint("the setting backends.directory names another place")
+	}
 	if err != nil {
 		return fmt.Errorf("reading the backends in %s: %w", directory, err)
 	}

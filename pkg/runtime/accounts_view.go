@@ -19,6 +19,7 @@ type accountView struct {
 	members   map[string]map[string][]string // by file and group
 	given     map[uint32]bool                // ids of groups given out
 	gids      map[uint32]bool                // ids of groups that are there, or declared
+	shells    map[string]bool                // of /etc/shells, once somebody's shell is looked at
 	more      []*resource                    // what follows from the declared
 }
 
@@ -156,6 +157,11 @@ func (v *accountView) user(r *resource) error {
 	gid := r.After.GID
 	if !v.gids[gid] {
 		return fail(wire.CodeMissing, "user "+r.Name, "there is no group with the id %d", gid)
+	}
+	if fields := strings.Split(r.After.Text, ":"); r.Before == nil || !strings.HasSuffix(r.Before.Text, ":"+fields[6]) {
+		if err := v.checkShell(r, fields[6]); err != nil {
+			return err
+		}
 	}
 	r.After.Shadow = shadowLine(r, shadow, v.o.machine.clock.Now().Unix()/86400)
 	if r.Before != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -83,6 +84,16 @@ func (n *memoryNode) info() Info {
 	return Info{Attributes: n.attributes, Type: n.kind, Size: int64(len(n.data)), Target: n.target, Modified: n.modified, inode: n.inode}
 }
 
+func (n *memoryNode) mustBeDirectory() error {
+	switch n.kind {
+	case TypeDirectory:
+		return nil
+	case TypeLink:
+		return syscall.ELOOP
+	}
+	return syscall.ENOTDIR
+}
+
 // Stat implements Disk.
 func (p *MemoryProcess) Stat(name string) (info Info, err error) {
 	err = p.do(false, "stat", name, func(m *Memory) error {
@@ -125,8 +136,8 @@ func (p *MemoryProcess) List(name string) (names []string, err error) {
 		if err != nil {
 			return err
 		}
-		if node.kind != TypeDirectory {
-			return syscall.ENOTDIR
+		if err := node.mustBeDirectory(); err != nil {
+			return err
 		}
 		names = slices.Sorted(maps.Keys(node.entries))
 		return nil
@@ -188,8 +199,12 @@ func (p *MemoryProcess) file(operation, name string, f func(m *Memory, node *mem
 		if err != nil {
 			return err
 		}
-		if node.kind != TypeFile {
-			return syscall.EINVAL
+		switch node.kind {
+		case TypeFile:
+		case TypeLink:
+			return syscall.ELOOP
+		default:
+			return syscall.EISDIR
 		}
 		if err := p.allowed(node, 2); err != nil {
 			return err
@@ -229,8 +244,8 @@ func (p *MemoryProcess) Change(name string, attributes Attributes) error {
 		if err != nil {
 			return err
 		}
-		if node.kind != TypeDirectory {
-			return syscall.ENOTDIR
+		if err := node.mustBeDirectory(); err != nil {
+			return err
 		}
 		if p.user != nil && (node.attributes.UID != p.user.UID || attributes.UID != p.user.UID) {
 			return fs.ErrPermission
@@ -285,6 +300,9 @@ func (p *MemoryProcess) move(operation, from, to string, check func(source, targ
 		source, target := fromDirectory.entries[fromBase], toDirectory.entries[toBase]
 		if err := check(source, target); err != nil {
 			return err
+		}
+		if strings.HasPrefix(to, from+"/") || target != nil && strings.HasPrefix(from, to+"/") {
+			return syscall.EINVAL
 		}
 		if m.mount(from) != m.mount(to) {
 			return syscall.EXDEV

@@ -134,13 +134,18 @@ func (entryKind) observe(ctx context.Context, o *operation, resources []*resourc
 		for _, r := range group {
 			if entry, ok := found[r.Name]; ok {
 				r.Before, r.Line = &state{Text: entry.value}, entry.line
+				if r.After == nil {
+					r.Behind = map[string]string{r.Place.Path: entry.behind}
+				}
 			}
 		}
 	}
 	return nil, nil
 }
 
-type foundEntry struct{ value, line string }
+// foundEntry is an entry with its line, and the line that it stands behind; "" at
+// the beginning of the file, or behind an empty line.
+type foundEntry struct{ value, line, behind string }
 
 // findEntries returns the entries of the keys of group that are in data.
 func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) {
@@ -152,9 +157,10 @@ func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) 
 		}
 	}
 	found := map[string]foundEntry{}
-	last := ""
+	last, before := "", ""
 	for raw := range bytes.Lines(data) {
-		line := strings.TrimSuffix(string(raw), "\n")
+		line, behind := strings.TrimSuffix(string(raw), "\n"), before
+		before = line
 		if last != "" && line != "" && (line[0] == ' ' || line[0] == '\t') {
 			return nil, fmt.Errorf("the entry of %q goes on in the next line", printable(last))
 		}
@@ -166,7 +172,7 @@ func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) 
 		if _, twice := found[key]; twice {
 			return nil, fmt.Errorf("%q is there twice", printable(key))
 		}
-		found[key], last = foundEntry{value: value, line: line}, key
+		found[key], last = foundEntry{value: value, line: line, behind: behind}, key
 	}
 	return found, nil
 }
@@ -198,9 +204,18 @@ func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
 			failed = append(failed, changed(r, "its entry in "+r.Place.Path+" is another"))
 		}
 	}
+	return rewriteEntries(data, group, edits, back), failed
+}
+
+// rewriteEntries writes a file anew. Lines of others stay; an entry that comes
+// back goes behind the line that it stood behind, new ones come last.
+func rewriteEntries(data []byte, group []*resource, edits map[string]*resource, back bool) []byte {
 	var out bytes.Buffer
 	out.Grow(len(data) + 64*len(edits))
 	write := func(r *resource) {
+		if out.Len() > 0 && out.Bytes()[out.Len()-1] != '\n' {
+			out.WriteByte('\n')
+		}
 		switch {
 		case back && r.Before != nil:
 			out.WriteString(r.Line + "\n")
@@ -209,23 +224,41 @@ func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
 		}
 		delete(edits, r.Name)
 	}
-	for line := range bytes.Lines(data) {
-		key, _ := entryKey(strings.TrimSuffix(string(line), "\n"), group[0].Format)
-		if r := edits[key]; r != nil {
-			write(r)
-			continue
+	behind := map[string][]*resource{}
+	for _, r := range group {
+		if after, known := r.Behind[r.Place.Path]; back && known && r.After == nil && edits[r.Name] == r {
+			behind[after] = append(behind[after], r)
 		}
-		out.Write(line)
 	}
-	if out.Len() > 0 && len(edits) > 0 && out.Bytes()[out.Len()-1] != '\n' {
-		out.WriteByte('\n')
+	var comeBack func(line string)
+	comeBack = func(line string) {
+		waiting := behind[line]
+		delete(behind, line)
+		for _, r := range waiting {
+			write(r)
+			comeBack(r.Line)
+		}
+	}
+	comeBack("")
+	for raw := range bytes.Lines(data) {
+		line := strings.TrimSuffix(string(raw), "\n")
+		key, _ := entryKey(line, group[0].Format)
+		if r := edits[key]; r != nil && !(back && r.After == nil) {
+			write(r)
+			if back {
+				line = r.Line
+			}
+		} else {
+			out.Write(raw)
+		}
+		comeBack(line)
 	}
 	for _, r := range group { // what is new comes last, in the order declared
 		if edits[r.Name] == r {
 			write(r)
 		}
 	}
-	return out.Bytes(), failed
+	return out.Bytes()
 }
 
 // plan gives the resources of one file one temporary name; publish writes to it

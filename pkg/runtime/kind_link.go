@@ -33,9 +33,7 @@ func (linkKind) observe(ctx context.Context, o *operation, resources []*resource
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r.Place.Owner != nil { // a link in a user's tree is the user's
-			r.After.Owner = *r.Place.Owner
-		}
+		r.After.Owner = o.linkOwner(r)
 		info, err := r.disk(o.machine).Stat(r.Place.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := o.mustHaveParent(r); err != nil {
@@ -50,8 +48,21 @@ func (linkKind) observe(ctx context.Context, o *operation, resources []*resource
 			return nil, fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
 		}
 		r.Before = &state{Type: TypeLink, Target: info.Target, Attributes: info.Attributes}
+		r.After.Attributes = info.Attributes // whose it is does not matter
 	}
 	return nil, nil
+}
+
+// linkOwner returns whose a new link is: in a user's tree, or in a directory that this
+// operation makes for a user, the user's.
+func (o *operation) linkOwner(r *resource) Owner {
+	if r.Place.Owner != nil {
+		return *r.Place.Owner
+	}
+	if above := o.indexed[kindDirectory+"\x00"+directoryOf(r)]; above != nil && above.After != nil {
+		return above.After.Owner
+	}
+	return Owner{}
 }
 
 func (linkKind) plan(o *operation, resources []*resource) error {

@@ -46,7 +46,7 @@ func TestADryRunShowsAndChangesNothing(t *testing.T) {
 			t.Errorf("the hash %s is shown", secret)
 		}
 	}
-	for _, shown := range []string{"password set (changed)", "shell /bin/sh", "ssh-ed25519 BBBB two", "mode 0700", "reload cron"} {
+	for _, shown := range []string{"password locked (changed)", "shell /bin/sh", "ssh-ed25519 BBBB two", "mode 0700", "reload cron"} {
 		if !strings.Contains(text, shown) {
 			t.Errorf("%q is not shown in\n%s", shown, text)
 		}
@@ -100,18 +100,18 @@ func TestAFileThatIsNotOursIsNotReplacedWhereNewIsAsked(t *testing.T) {
 	disk, machine := memoryServer(MemoryOptions{})
 	disk.Put("/etc/site.conf", "the administrator's\n", Attributes{Mode: 0o644})
 	p := memorySession(t, disk, machine)
-	theirs := stageOf(1, aStep("x", d("file", "/etc/site.conf", "root", "root", "0644", "ours\n", "new")))
+	theirs := stageOf(1, aStep("x", d("file", "/etc/site.conf", "root", "root", "0644", "ours", "new")))
 	report := p.want(wire.WordConflict, wire.WordStage, theirs)
 	if report.Failure.Code != wire.CodeTaken {
 		t.Error(describe(report))
 	}
 	p.want(wire.WordUndone, wire.WordUndo, undoOf(theirs))
-	for n, text := range []string{"ours\n", "ours, changed\n"} {
+	for n, text := range []string{"ours", "ours, changed"} {
 		p.perform(stageOf(n+2, aStep("x", d("file", "/etc/other.conf", "root", "root", "0644", text, "new"))))
 	}
 	p.perform(stageOf(5, aStep("x", d("absent", "/etc/other.conf"))))
 	disk.Put("/etc/other.conf", "now theirs\n", Attributes{Mode: 0o644})
-	gone := stageOf(6, aStep("x", d("file", "/etc/other.conf", "root", "root", "0644", "ours\n", "new")))
+	gone := stageOf(6, aStep("x", d("file", "/etc/other.conf", "root", "root", "0644", "ours", "new")))
 	p.want(wire.WordConflict, wire.WordStage, gone)
 	p.want(wire.WordUndone, wire.WordUndo, undoOf(gone))
 	must(t, p.close())

@@ -232,6 +232,9 @@ func (r *registry) fold() error {
 	if err != nil {
 		return err
 	}
+	if journal.missing {
+		return nil
+	}
 	moving := map[string][]string{} // ids, by part
 	for id := range journal.last {
 		moving[partOf(id)] = append(moving[partOf(id)], id)

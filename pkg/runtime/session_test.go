@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"orchestra/pkg/wire"
 )
@@ -537,9 +540,26 @@ type testClock struct{ now time.Time }
 func (c *testClock) Now() time.Time                         { return c.now }
 func (c *testClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
+// holdLock holds the lock of lckpwdf(3) until it is killed.
+func holdLock(name string) {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+	_, _ = os.Stdout.WriteString("held\n")
+	time.Sleep(time.Minute)
+	os.Exit(0)
+}
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "runtime" {
 		os.Exit(Main(os.Args[2:]))
 	}
-	os.Exit(m.Run())
+	if len(os.Args) > 2 && os.Args[1] == "hold" {
+		holdLock(os.Args[2])
+	}
+	goleak.VerifyTestMain(m)
 }

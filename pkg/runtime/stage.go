@@ -277,6 +277,9 @@ func isUnit(text string) bool {
 // resource, and what one of them wants is not removed for another.
 func (o *operation) index(s *step, r *resource) error {
 	r.wanted = digestOf(r.After, r.owner, r.group, r.hash, r.expired, r.Act, r.expectedID)
+	if o.removedOtherwise(r) {
+		return nil
+	}
 	known := o.indexed[r.key()]
 	switch {
 	case known == nil:
@@ -294,6 +297,26 @@ func (o *operation) index(s *step, r *resource) error {
 	o.indexed[r.key()] = r
 	s.Resources = append(s.Resources, r)
 	return nil
+}
+
+// removedOtherwise tells whether what r takes away is taken away already by a
+// resource of another kind: two backends may each see that a file goes, one by
+// absent and one by park.
+func (o *operation) removedOtherwise(r *resource) bool {
+	if r.After != nil {
+		return false
+	}
+	other := *r
+	switch r.Kind {
+	case kindFile:
+		other.Kind = kindPark
+	case kindPark:
+		other.Kind = kindFile
+	default:
+		return false
+	}
+	known := o.indexed[other.key()]
+	return known != nil && known.After == nil
 }
 
 // kept returns the step's resources without those that another one replaced.

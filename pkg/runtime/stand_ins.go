@@ -84,7 +84,7 @@ func (d *recordedOwners) record(name string, attributes Attributes) error {
 	}
 	err = d.Disk.Append(d.shared.name, line)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = d.Disk.Create(d.shared.name, line, rootFile)
+		err = d.Disk.Create(d.shared.name, line, ours(rootFile))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // our own directory is not made yet: what is made now is root's
 		}

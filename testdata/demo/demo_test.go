@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -51,5 +53,43 @@ func TestTheDemoTellsTheTruth(t *testing.T) {
 		if !strings.Contains(out.String(), shown) {
 			t.Errorf("the demo does not show %q", shown)
 		}
+	}
+}
+
+// TestTheDemoNeedsNoRoot runs it as nobody, where we are root: elsewhere the test above does.
+func TestTheDemoNeedsNoRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	directory, err := os.MkdirTemp("", "orchestra-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+	program, binary := filepath.Join(directory, "demo"), filepath.Join(directory, "orchestra")
+	if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("building the demo: %v\n%s", err, output)
+	}
+	content, err := os.ReadFile(filepath.Join("..", "..", "build", "orchestra"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(binary, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	if err := os.Chown(directory, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(program, "-orchestra", binary)
+	command.Dir = directory
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + directory, "TMPDIR=" + directory}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	left, err := filepath.Glob(filepath.Join(directory, "orchestra-demo-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

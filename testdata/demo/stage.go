@@ -26,8 +26,9 @@ func (s *stage) open() error {
 	if err != nil {
 		return err
 	}
-	config := fmt.Sprintf("database = %q\n[ssh]\nidentity = %q\nagent = false\n[log]\nfile = %q\n",
-		filepath.Join(s.directory, "orchestra.db"), identity, filepath.Join(s.directory, "orchestra.log"))
+	config := fmt.Sprintf("database = %q\n[ssh]\nidentity = %q\nagent = false\n[log]\nfile = %q\n[backends]\ndirectory = %q\n",
+		filepath.Join(s.directory, "orchestra.db"), identity,
+		filepath.Join(s.directory, "orchestra.log"), filepath.Join(s.directory, "backends"))
 	var directories []string
 	for _, name := range []string{"one", "two"} {
 		started, err := startServer(name, s.directory, key)

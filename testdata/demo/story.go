@@ -31,8 +31,9 @@ var story = []scene{
 		orchestra("init"),
 		orchestra("server", "add", "one", "--address", "127.0.0.1", "--port", "{port one}", "--host-key", "{key one}"),
 		orchestra("server", "add", "two", "--address", "127.0.0.1", "--port", "{port two}", "--host-key", "{key two}"),
-		orchestra("backend", "setup", "unix-user", "--server", "one", "--yes").
-			saying("What only root or a daemon could do has a stand-in here, which says so."),
+		orchestra("backend", "setup", "unix-user", "--server", "one", "--yes"),
+		orchestra("log", "show", "3").
+			saying("What only root or a daemon could do has a stand-in here, which says so:"),
 		orchestra("backend", "setup", "unix-user", "--server", "two", "--yes", "--quiet"),
 		orchestra("route", "add", "unix-user", "--server", "one", "--match", "true"),
 		orchestra("route", "add", "unix-user", "--server", "two", "--match", "true"),
