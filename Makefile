@@ -54,6 +54,10 @@ soak: ## long simulations and random walks
 install: build ## into PREFIX (/usr/local)
 	install -D -m 755 build/orchestra $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/orchestra
 	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man1 man/*.1
+	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man5 man/*.5
+	install -D -m 644 completions/orchestra.bash $(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/orchestra
+	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/zsh/site-functions completions/_orchestra
+	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/fish/vendor_completions.d completions/orchestra.fish
 
 clean:
 	rm -rf build

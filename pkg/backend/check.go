@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -93,16 +94,21 @@ func commandWords(line string) []string {
 	}
 	var found []string
 	for _, part := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(";|&(){}`", r) }) {
+		expected := true // a command
 		for _, word := range strings.Fields(part) {
 			switch word {
-			case "then", "do", "else", "if", "elif", "while", "until", "!", "time", "exec", "command", "builtin":
+			case "-exec", "-execdir":
+				expected = true
+				continue
+			case "then", "do", "else", "if", "elif", "while", "until", "!", "time", "exec", "command", "builtin",
+				"env", "xargs", "nice", "timeout":
 				continue
 			}
-			if strings.Contains(word, "=") && !strings.HasPrefix(word, "=") {
-				continue // an assignment before the command
+			if !expected || strings.HasPrefix(word, "-") || strings.Contains(word, "=") && !strings.HasPrefix(word, "=") {
+				continue // an option of xargs or an assignment comes before the command
 			}
-			found = append(found, strings.Trim(word, `"'\`))
-			break
+			found = append(found, path.Base(strings.Trim(word, `"'\`)))
+			expected = false
 		}
 	}
 	return found
@@ -110,21 +116,21 @@ func commandWords(line string) []string {
 
 // syntax asks bash and shellcheck.
 func syntax(folder, file string) []Finding {
-	path := filepath.Join(folder, file)
+	script := filepath.Join(folder, file)
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	if output, err := exec.CommandContext(ctx, "bash", "-n", "--", path).CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(ctx, "bash", "-n", "--", script).CombinedOutput(); err != nil {
 		return []Finding{{File: file, Text: message.New("bash does not read it: %s", strings.TrimSpace(string(output)))}}
 	}
 	// SC2154: variables that the runtime sets; SC2034: ones that it reads.
-	output, err := exec.CommandContext(ctx, "shellcheck", "--shell=bash", "--format=gcc", "--exclude=SC2154,SC2034", "--", path).Output()
+	output, err := exec.CommandContext(ctx, "shellcheck", "--shell=bash", "--format=gcc", "--exclude=SC2154,SC2034", "--", script).Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return []Finding{{File: file, Text: message.New("shellcheck is not installed, so that the script was not checked: apt install shellcheck")}}
 	}
 	var found []Finding
 	for line := range strings.Lines(string(output)) {
-		// path:line:column: kind: text
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), path+":")
+		// script:line:column: kind: text
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), script+":")
 		parts := strings.SplitN(rest, ":", 3)
 		if !ok || len(parts) != 3 {
 			continue
@@ -164,6 +170,7 @@ func tryDeclaring(ctx context.Context, script, records string) error {
 	if err != nil {
 		return err
 	}
+	defer runner.Close()
 	result, err := runner.Run(ctx, runtime.Child{Kind: runtime.ChildDeclare, Script: script, Input: []byte(records), Timeout: checkTimeout})
 	switch {
 	case err != nil:

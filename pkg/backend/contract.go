@@ -10,7 +10,7 @@ type Backend struct {
 	Noun     string        // the noun that it brings onto servers
 	Related  []string      // nouns whose change tells this backend about its objects again
 	Kind     string        // "serve" or "measure"
-	Method   string        // "server" or "panel"
+	Method   string        // "server"; "panel" is refused until it is built
 	Actions  []string      // "save", "delete" and named ones
 	Programs []string      // what it needs on a server
 	Timeout  time.Duration // of each child process; default 60 s

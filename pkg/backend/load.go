@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -115,8 +116,8 @@ func (c *Catalogue) loadAll(files fs.FS, directory string) error {
 	return nil
 }
 
-// safeFolder tells whether path is a folder, and refuses one that others may
-// write to: its acts run as root on every server.
+// safeFolder tells whether path is a folder, and refuses one that others than
+// root and ourselves own or may write to: its acts run as root on every server.
 func safeFolder(path string) (bool, error) {
 	paths := []string{path}
 	for _, file := range []string{manifestFile, declareFile, actsFile, setupFile} {
@@ -132,6 +133,10 @@ func safeFolder(path string) (bool, error) {
 		}
 		if i == 0 && !info.IsDir() {
 			return false, nil
+		}
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
+			return false, fault.New(fault.Denied, "%s belongs neither to root nor to you, and backends run as root", each).
+				WithHint("chown root: %s", each)
 		}
 		if info.Mode().Perm()&0o022 != 0 {
 			return false, fault.New(fault.Denied, "%s may be written to by others than its owner, and backends run as root", each).
@@ -235,8 +240,10 @@ func parseManifest(text []byte) (manifest, error) {
 		return m, fault.New(fault.Invalid, "it does not say which noun the backend brings onto servers").About("noun")
 	case m.Kind != "serve" && m.Kind != "measure":
 		return m, fault.New(fault.Invalid, "%q is neither serve nor measure", m.Kind).About("kind")
-	case m.Method != "server" && m.Method != "panel":
-		return m, fault.New(fault.Invalid, "%q is neither server nor panel", m.Method).About("method")
+	case m.Method == "panel":
+		return m, fault.New(fault.Invalid, "backends that run on the panel are not supported yet").About("method")
+	case m.Method != "server":
+		return m, fault.New(fault.Invalid, "%q is not server", m.Method).About("method")
 	}
 	return m, nil
 }

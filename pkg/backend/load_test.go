@@ -85,6 +85,8 @@ func TestCheckFindsWhatGoesRoundTheRuntime(t *testing.T) {
 		{declareFile, "if true; then rm -rf /x; fi\n", "rm"},
 		{actsFile, "do_it() { systemctl restart ssh; }\n", "systemctl"},
 		{actsFile, "do_it() { A=1 sudo true; }\n", "sudo"},
+		{declareFile, "find x -exec /bin/rm {} +\n", "rm"},
+		{declareFile, "env rm x\n", "rm"},
 		{declareFile, "fi\n", "bash"},
 		{declareFile, "printf 'oops\\0' >&4\n", "makes no sense"},
 		{declareFile, "exit 3\n", "exit code 3"},

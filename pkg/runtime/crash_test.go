@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,18 +69,23 @@ func secondOperation() wire.Stage {
 }
 
 // quota is an act whose state is in memory, and survives everything.
-type quota map[string]bool
+type quota struct {
+	mutex sync.Mutex
+	set   map[string]bool
+}
 
-func (q quota) act(child Child) (Result, error) {
+func (q *quota) act(child Child) (Result, error) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
 	var answer []byte
 	for _, key := range child.Arguments {
 		switch child.Function {
 		case "probe_quota":
-			answer = fmt.Appendf(answer, "%s\x00%v\x00true\x00", key, q[key])
+			answer = fmt.Appendf(answer, "%s\x00%v\x00true\x00", key, q.set[key])
 		case "set_quota":
-			q[key] = true
+			q.set[key] = true
 		case "unset_quota":
-			q[key] = false
+			q.set[key] = false
 		}
 	}
 	return Result{Answer: answer}, nil
@@ -90,12 +96,12 @@ type crashMachine struct {
 	t       testing.TB
 	disk    *Memory
 	runners *fakeMachine
-	quota   quota
+	quota   *quota
 }
 
 func newCrashMachine(t testing.TB, seed uint64) *crashMachine {
 	t.Helper()
-	m := &crashMachine{t: t, quota: quota{}}
+	m := &crashMachine{t: t, quota: &quota{set: map[string]bool{}}}
 	m.disk, m.runners = memoryServer(MemoryOptions{Seed: seed})
 	m.disk.Put("/etc/aliases", "# of the system\nroot: anna\nnews\tanna", Attributes{Mode: 0o644})
 	p := m.connect()
@@ -124,7 +130,9 @@ func (m *crashMachine) connect() *panel {
 // everything is all that an administrator could see of the machine.
 func (m *crashMachine) everything() map[string]string {
 	all := m.disk.Dump(DefaultDirectory)
-	for key, value := range m.quota {
+	m.quota.mutex.Lock()
+	defer m.quota.mutex.Unlock()
+	for key, value := range m.quota.set {
 		if value {
 			all["quota of "+key] = "set"
 		}

@@ -187,7 +187,8 @@ type StepReport struct {
 	Output      string       `json:"output,omitempty"` // of its children: capped, secrets removed
 	Changed     int          `json:"changed"`          // resources that differ from what was there
 	Differences []Difference `json:"differences,omitempty"`
-	Actions     []string     `json:"actions,omitempty"` // a sentence a step: "reload ssh"
+	Reloaded    []string     `json:"reloaded,omitempty"` // units that were told
+	Actions     []string     `json:"actions,omitempty"`  // a sentence a step: "reload ssh"
 	// Pivot, in STAGED, says that the step declares an act that has no way back.
 	Pivot bool `json:"pivot,omitempty"`
 }

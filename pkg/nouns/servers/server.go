@@ -71,7 +71,7 @@ func prepareServer(ctx context.Context, plan noun.Planner, _, after *noun.Row) e
 // checkJumps refuses a way to a server that leads through itself, or through
 // more servers than anybody has.
 func checkJumps(ctx context.Context, view noun.View, server noun.Row) error {
-	const most = 8
+	const most = 4 // as many as are jumped through when connecting
 	at := server
 	for range most {
 		next := at.Int("jump")
