@@ -107,7 +107,9 @@ func commandWords(line string) []string {
 			if !expected || strings.HasPrefix(word, "-") || strings.Contains(word, "=") && !strings.HasPrefix(word, "=") {
 				continue // an option of xargs or an assignment comes before the command
 			}
-			found = append(found, path.Base(strings.Trim(word, `"'\`)))
+			if word = strings.Trim(word, `"'\`); word != "" {
+				found = append(found, path.Base(word))
+			}
 			expected = false
 		}
 	}
