@@ -24,7 +24,7 @@ test: ## all tests; the fleet's too where it can be had
 	$(MAKE) --no-print-directory test-fleet
 
 test-fleet: build
-	go test -count=1 -timeout 30m $(TESTDATA)
+	go test -p 1 -count=1 -timeout 30m $(TESTDATA)
 
 lint: ## formatting, vet, staticcheck, shellcheck, layers
 	@unformatted=$$(gofmt -l cmd pkg backends testdata); [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }

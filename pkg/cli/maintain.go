@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -71,7 +73,14 @@ func (a *app) check(ctx context.Context) error {
 		}
 		table.Rows = append(table.Rows, []any{severity, finding.Noun, finding.Name, a.say(finding.Text)})
 	}
-	if len(findings) > 0 || a.format() != output.FormatTable {
+	owed, err := a.owed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(owed)) {
+		table.Rows = append(table.Rows, []any{"advice", "server", name, a.say(owed[name])})
+	}
+	if len(table.Rows) > 0 || a.format() != output.FormatTable {
 		if _, err := a.printer().List(table); err != nil {
 			return err
 		}
@@ -80,7 +89,7 @@ func (a *app) check(ctx context.Context) error {
 	case damage > 0:
 		return fault.New(fault.Internal, "the database is damaged: %d findings", damage).
 			WithHint("stop using it, keep a copy of its files, and restore the last good backup")
-	case len(findings) == 0:
+	case len(table.Rows) == 0:
 		a.tell(message.New("Everything is as it should be."))
 	}
 	return nil

@@ -299,9 +299,10 @@ func (a *app) showOutcome(ctx context.Context, outcome *operation.Outcome, secre
 	if !format.Structured() {
 		a.warnAll(outcome.Warnings)
 		a.tellOutcome(outcome, shown)
+		a.tellBrought(outcome.Brought)
 	}
 	document := outcomeDocument{
-		Changed: len(outcome.Changes) > 0, Changes: shown, Warnings: a.texts(outcome.Warnings),
+		Changed: len(outcome.Changes) > 0, Changes: shown, Warnings: append(a.texts(outcome.Warnings), a.texts(a.stillOwed(outcome.Brought))...),
 		Servers: serverDocuments(outcome.Servers), Secrets: secrets,
 	}
 	if outcome.Number != 0 {
@@ -338,21 +339,46 @@ func (a *app) tellOutcome(outcome *operation.Outcome, shown []shownChange) {
 	for _, line := range a.summary(shown) {
 		a.tell(line)
 	}
-	var kept, dirty []string
+	var kept []string
+	queued := false
 	for _, server := range outcome.Servers {
 		if server.Dirty {
-			dirty = append(dirty, server.Server)
+			queued = true
 		} else {
 			kept = append(kept, server.Server)
 		}
 	}
 	duration := output.Duration(outcome.Duration)
-	if len(kept) > 0 {
+	switch {
+	case len(kept) > 0:
 		a.tell(message.New("Operation %d reached %s (%s).", outcome.Number, strings.Join(kept, ", "), duration))
-	} else {
+	case queued:
+		a.tell(message.New("Operation %d (%s) has reached no server yet.", outcome.Number, duration))
+	default:
 		a.tell(message.New("Operation %d (%s); no server was concerned.", outcome.Number, duration))
 	}
-	if len(dirty) > 0 {
-		a.warn(message.New("out of reach, to be brought up to date when they are back: %s", strings.Join(dirty, ", ")))
+}
+
+// tellBrought says which servers were brought up to date, and warns of the others.
+func (a *app) tellBrought(brought []operation.Brought) {
+	for _, one := range brought {
+		if one.Err == nil && one.Number != 0 {
+			a.tell(message.New("%s: brought up to date, %d objects", one.Server, one.Objects))
+		}
 	}
+	a.warnAll(a.stillOwed(brought))
+}
+
+// stillOwed returns the warnings about servers that could not be brought up to date.
+func (a *app) stillOwed(brought []operation.Brought) []message.Text {
+	var warnings []message.Text
+	for _, one := range brought {
+		if !one.Why.IsZero() {
+			warnings = append(warnings, one.Why)
+		}
+		if one.Err != nil {
+			warnings = append(warnings, message.New("%s", a.sentence(one.Err)))
+		}
+	}
+	return warnings
 }

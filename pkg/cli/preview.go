@@ -24,6 +24,7 @@ type previewDocument struct {
 
 type differencesDoc struct {
 	Server      string          `json:"server"`
+	Owed        bool            `json:"owed,omitempty"` // it would be told later
 	Error       string          `json:"error,omitempty"`
 	Differences []differenceDoc `json:"differences"`
 	Actions     []string        `json:"actions,omitempty"`
@@ -109,7 +110,7 @@ func differ(servers []operation.ServerDifferences) bool {
 func differenceDocuments(servers []operation.ServerDifferences) []differencesDoc {
 	documents := make([]differencesDoc, 0, len(servers))
 	for _, server := range servers {
-		document := differencesDoc{Server: server.Server, Differences: []differenceDoc{}}
+		document := differencesDoc{Server: server.Server, Owed: !server.Owed.IsZero(), Differences: []differenceDoc{}}
 		if server.Err != nil {
 			document.Error = server.Err.Error()
 		}
@@ -145,6 +146,10 @@ func (a *app) writeServers(out io.Writer, paint output.Painter, servers []operat
 func (a *app) writeDifferences(out io.Writer, paint output.Painter, server operation.ServerDifferences) {
 	if server.Err != nil {
 		_, _ = fmt.Fprintln(out, "  "+paint.Red(output.Escape(a.sentence(server.Err))))
+		return
+	}
+	if !server.Owed.IsZero() {
+		_, _ = fmt.Fprintln(out, "  "+a.say(message.New("queued: it is owed to it")))
 		return
 	}
 	if !differ([]operation.ServerDifferences{server}) {

@@ -101,8 +101,10 @@ func outcomeText(outcome string) message.Text {
 		return message.New("as before")
 	case "untouched":
 		return message.New("not touched")
-	case "dirty":
-		return message.New("out of reach: it follows later")
+	case "queued":
+		return message.New("queued: it is owed to it")
+	case "owing":
+		return message.New("done: it hears the end later")
 	case "abandoned":
 		return message.New("given up")
 	case "":

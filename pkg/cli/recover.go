@@ -9,6 +9,7 @@ import (
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
+	"orchestra/pkg/operation"
 	"orchestra/pkg/output"
 	"orchestra/pkg/store"
 )
@@ -82,7 +83,7 @@ func (a *app) recoverCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "recover",
 		Short:   a.say(message.New("End the operations that a crash or a lost server left open")),
-		Long:    a.say(message.New("End the operations that a crash or a lost server left open.\n\nWhat was decided is brought to its end, what was not is undone, on every server. Commands that need what such an operation holds do this by themselves; recover does it for all, and says what could not be done: then it ends with 9.")),
+		Long:    a.say(message.New("End the operations that a crash or a lost server left open.\n\nWhat was decided is brought to its end, what was not is undone, on every server. Commands that need what such an operation holds do this by themselves; recover does it for all, and says what could not be done: then it ends with 9.\n\nThen it brings servers up to date that are owed changes, since they were out of reach or disabled. One that still is gets a warning, and that is no failure.")),
 		Example: "orchestra recover",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.recover(cmd.Context()) },
@@ -98,9 +99,12 @@ func (a *app) recover(ctx context.Context) error {
 		done()
 		return err
 	}
-	recovered, left := coordinator.Recover(ctx)
+	recovered, brought, left := coordinator.Recover(ctx)
 	done()
-	if left != nil && len(recovered) == 0 {
+	if !a.format().Structured() {
+		a.tellBrought(brought)
+	}
+	if left != nil && len(recovered) == 0 && (len(brought) == 0 || !a.format().Structured()) {
 		return left
 	}
 	table := output.Table{Key: "number", Columns: []output.Column{
@@ -128,8 +132,16 @@ func (a *app) recover(ctx context.Context) error {
 		table.Rows = append(table.Rows, []any{r.Number, string(r.State), result, r.Command, names, why, r.ID})
 		a.log.Info("recover", "operation", r.Number, "result", result, "error", why, "actor", a.actor())
 	}
+	if a.format().Structured() {
+		table.Rows = append(table.Rows, a.broughtRows(brought)...)
+	}
+	for _, one := range brought {
+		a.log.Info("brought up to date", "server", one.Server, "operation", one.Number, "objects", one.Objects, "owed", one.Owed, "actor", a.actor())
+	}
 	if len(recovered) == 0 && a.format() == output.FormatTable && a.flags.jq == "" {
-		a.tell(message.New("There is nothing to recover."))
+		if len(brought) == 0 {
+			a.tell(message.New("There is nothing to recover."))
+		}
 		return nil
 	}
 	if _, err := a.printer().List(table); err != nil {
@@ -144,4 +156,20 @@ func (a *app) recover(ctx context.Context) error {
 		return e
 	}
 	return left
+}
+
+// broughtRows are the rows of servers that were owed something, for programs.
+func (a *app) broughtRows(brought []operation.Brought) [][]any {
+	var rows [][]any
+	for _, one := range brought {
+		result, number, why := "brought", any(nil), ""
+		if one.Number != 0 {
+			number = one.Number
+		}
+		if one.Owed > 0 {
+			result, why = "owed", strings.Join(a.texts(a.stillOwed([]operation.Brought{one})), "; ")
+		}
+		rows = append(rows, []any{number, "", result, "converge " + one.Server, []string{one.Server}, why, ""})
+	}
+	return rows
 }

@@ -54,6 +54,7 @@ type checked struct {
 	latency  time.Duration
 	problems []string
 	advice   []string
+	owed     message.Text // zero where nothing is
 	err      error
 }
 
@@ -70,8 +71,15 @@ func (a *app) serverCheck(ctx context.Context, names []string, all bool) error {
 	if names, err = a.serverNames(ctx, names, all); err != nil {
 		return err
 	}
+	owed, err := a.owed(ctx)
+	if err != nil {
+		return err
+	}
 	results := make([]checked, len(names))
-	each(len(names), 8, func(i int) { results[i] = a.probe(ctx, coordinator, names[i]) })
+	each(len(names), 8, func(i int) {
+		results[i] = a.probe(ctx, coordinator, names[i])
+		results[i].owed = owed[names[i]]
+	})
 	done()
 	return a.showChecked(results)
 }
@@ -113,6 +121,30 @@ func (a *app) serverNames(ctx context.Context, names []string, all bool) ([]stri
 		return err
 	})
 	return names, err
+}
+
+// owed says of servers that are owed changes how many, and what to do.
+func (a *app) owed(ctx context.Context) (map[string]message.Text, error) {
+	owed := map[string]message.Text{}
+	err := a.view(ctx, func(tx *store.Tx) error {
+		counts, err := tx.Owed(ctx)
+		if err != nil || len(counts) == 0 {
+			return err
+		}
+		rows, err := tx.Select(ctx, "server")
+		for _, row := range rows {
+			count, name := counts[row.ID], row.Text("name")
+			switch {
+			case count == 0:
+			case len(row.List(noun.DisabledField)) > 0:
+				owed[name] = message.New("changes owed to it: %d (%s)", count, "orchestra server enable "+name)
+			default:
+				owed[name] = message.New("changes owed to it: %d (%s)", count, "orchestra recover")
+			}
+		}
+		return err
+	})
+	return owed, err
 }
 
 // slowClock is how far a server's clock may be off before it is told.
@@ -177,7 +209,7 @@ func (a *app) showChecked(results []checked) error {
 		{Name: "server", Listed: true, Fixed: true}, {Name: "state", Listed: true, Fixed: true}, {Name: "latency", Listed: true, Fixed: true},
 		{Name: "problems", Listed: true}, {Name: "advice", Listed: true},
 	}}
-	var unreachable, failing []string
+	var unreachable, failing, behind []string
 	var first error
 	for _, r := range results {
 		state, latency := "ok", any(r.latency)
@@ -195,6 +227,12 @@ func (a *app) showChecked(results []checked) error {
 		case len(r.problems) > 0:
 			state = "not ready"
 			failing = append(failing, r.name)
+		case !r.owed.IsZero():
+			state = "not up to date"
+			behind = append(behind, r.name)
+		}
+		if !r.owed.IsZero() {
+			r.problems = append(r.problems, a.say(r.owed))
 		}
 		if a.format() == output.FormatTable && r.err == nil {
 			latency = output.Duration(r.latency)
@@ -214,6 +252,9 @@ func (a *app) showChecked(results []checked) error {
 	if len(failing) > 0 {
 		return fault.New(fault.Failed, "not ready: %s", strings.Join(failing, ", ")).
 			WithHint("install what is missing, then check again")
+	}
+	if len(behind) > 0 {
+		return fault.New(fault.Failed, "not up to date: %s", strings.Join(behind, ", "))
 	}
 	return nil
 }

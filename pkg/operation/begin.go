@@ -28,6 +28,9 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 		r.plan = p
+		if once := r.owedFirst(p); once != nil {
+			return once
+		}
 		if p.empty() {
 			return errNothing
 		}
@@ -144,18 +147,13 @@ func (r *run) inTheWay(ctx context.Context, tx *store.Tx, p *plan) error {
 		if err != nil {
 			return err
 		}
-		for _, other := range open {
-			claim, holds := claimed[other.Number]
-			if !holds && !concerns(other, p.accounts, servers) {
-				continue
-			}
-			dead, err := r.set.locks.dead(other.ID)
-			if err != nil {
-				return err
-			}
-			if dead {
-				once.dead = append(once.dead, other.ID)
-			} else if holds {
+		found, err := r.concerning(open, p.accounts, servers, claimed)
+		if err != nil {
+			return err
+		}
+		once.dead = found.dead
+		for _, other := range found.alive {
+			if claim, holds := claimed[other.Number]; holds {
 				return fault.New(fault.Conflict, "%s %s is being changed by operation %d (%s)", claim.Kind, claim.Value, other.Number, other.Command).
 					WithHint("orchestra lock")
 			}
@@ -174,21 +172,6 @@ func (r *run) inTheWay(ctx context.Context, tx *store.Tx, p *plan) error {
 		return once
 	}
 	return nil
-}
-
-// concerns tells whether an open operation holds accounts or servers that are needed.
-func concerns(other store.Operation, accounts map[int64]bool, servers []int64) bool {
-	for _, held := range other.Accounts {
-		if alone, needed := accounts[held.Account]; needed && (alone || !held.Shared) {
-			return true
-		}
-	}
-	for _, held := range other.Servers {
-		if held.Outcome == store.OutcomeOpen && slices.Contains(servers, held.Server) {
-			return true
-		}
-	}
-	return false
 }
 
 // contacts tells whether a server has to hear of the plan.
@@ -251,6 +234,13 @@ func (r *run) journal(ctx context.Context, tx *store.Tx, p *plan) error {
 			return err
 		}
 		r.operation.Servers = append(r.operation.Servers, store.OperationServer{Server: id, Name: p.servers[id].Name, Sequence: sequence})
+	}
+	clear(r.dropped)
+	for _, id := range p.marked() { // told nothing: it is owed to them once it is decided
+		r.dropped[id] = true
+		r.operation.Servers = append(r.operation.Servers, store.OperationServer{
+			Server: id, Name: p.servers[id].Name, Outcome: store.OutcomeUntouched,
+		})
 	}
 	for _, s := range p.steps {
 		r.operation.Steps = append(r.operation.Steps, store.OperationStep{Server: s.server, Backend: s.backend.Name, Wave: s.wave, Objects: len(s.objects)})
@@ -356,7 +346,7 @@ func encode(p *plan) error {
 			s.wire.Script = wire.Script{Declare: s.backend.Declare, Acts: s.backend.Acts}
 		}
 	}
-	return nil
+	return fits(p)
 }
 
 // sameObjects tells whether two steps of one plan tell the same: their facts

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"orchestra/pkg/fault"
@@ -100,14 +101,14 @@ func (r *run) writeRows(ctx context.Context, tx *store.Tx) error {
 			}
 			continue
 		}
-		outcomes[id] = store.OutcomeDirty
-		r.outcomes[id] = store.OutcomeDirty
+		outcomes[id] = store.OutcomeQueued
+		r.outcomes[id] = store.OutcomeQueued
 		for _, step := range r.stepsOn(id) {
 			for _, object := range step.objects {
 				marks = append(marks, mark(p.owners[subjectKey{object.Noun, object.ID}], id, step.backend.Name, object))
 			}
 		}
-		if r.sessions[id].sent {
+		if s := r.sessions[id]; s != nil && s.sent {
 			owing = append(owing, id)
 		}
 	}
@@ -156,14 +157,18 @@ func (r *run) finish(ctx context.Context) error {
 func (r *run) finishOn(ctx context.Context, ids []int64, unreached map[int64]error) error {
 	keep := question{outgoing{wire.WordKeep, wire.Keep{Operation: r.operation.ID}}, wire.WordKept, "keep"}
 	errs := r.on(ids, func(s *session) error {
+		ctx, cancel := r.c.endLimit(ctx)
+		defer cancel()
 		return s.persist(ctx, func() error {
 			_, err := s.ask(ctx, r.patience(s.server.ID), keep)
 			return err
 		})
 	})
+	r.acceptEnds(errs)
 	maps.Copy(errs, unreached)
+	r.oweKeep(errs)
 	for _, id := range ids {
-		if errs[id] == nil {
+		if errs[id] == nil && r.outcomes[id] == store.OutcomeOpen {
 			r.outcomes[id] = store.OutcomeKept
 			r.c.report(Event{Kind: EventServer, Server: r.plan.servers[id].Name, Phase: string(store.OutcomeKept)})
 		}
@@ -184,6 +189,28 @@ func (r *run) finishOn(ctx context.Context, ids []int64, unreached map[int64]err
 		return nil
 	}
 	return r.unfinished(errs, err)
+}
+
+// oweKeep has servers with queue routes that were lost after the commit hear
+// KEEP before anything else, instead of leaving the operation open. That is
+// safe: they were active before the commit, from where they decide nothing
+// alone; whatever reaches them next must settle this first, later acts
+// included, so that what its claims have guarded can't be overtaken there. Other
+// routes promise that a command that succeeds is done everywhere: those stay
+// open, and their command ends with 9.
+func (r *run) oweKeep(errs map[int64]error) {
+	for _, id := range sortedKeys(errs) {
+		var lost *lostError
+		steps := r.stepsOn(id)
+		if !errors.As(errs[id], &lost) || len(steps) == 0 || slices.ContainsFunc(steps, func(s *step) bool { return !s.queue }) {
+			continue
+		}
+		delete(errs, id)
+		r.outcomes[id] = store.OutcomeOwing
+		r.owing = append(r.owing, id)
+		r.noteEnd(id, string(store.OutcomeOwing))
+		r.c.report(Event{Kind: EventServer, Server: r.plan.servers[id].Name, Phase: string(store.OutcomeOwing)})
+	}
 }
 
 // unfinished is the fault of an operation that is decided, but not yet kept
@@ -221,13 +248,13 @@ func (r *run) record(ctx context.Context, name string, end func(*store.Tx) error
 		if err := tx.SetOutcomes(ctx, r.operation.Number, outcomes); err != nil {
 			return err
 		}
-		if err := r.writeAbandoned(ctx, tx); err != nil {
+		if err := r.writeOwed(ctx, tx); err != nil {
 			return err
 		}
 		return end(tx)
 	})
 	if err == nil {
-		r.abandoned = nil
+		r.owing, r.remarked = nil, nil
 		return nil
 	}
 	return fmt.Errorf("writing the end of operation %d: %w", r.operation.Number, err)

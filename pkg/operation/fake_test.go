@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/remote"
@@ -33,6 +34,9 @@ type fakeServer struct {
 	answer func(word wire.Word) *wire.Failure     // refuses a word
 	cut    func(word wire.Word, before bool) bool // ends the connection before, or after, a word has had its effect
 	pivot  bool
+	hello  func(*wire.Hello)             // what it says of itself
+	says   func(wire.Word, *wire.Report) // what it adds to an answer
+	busy   func(wire.Word) bool          // never answers a word, and always does something else
 }
 
 type fakeOperation struct {
@@ -87,7 +91,10 @@ func (f *fakeServer) serve(in *io.PipeReader, out *io.PipeWriter) {
 	defer in.Close()
 	conn := wire.NewConn(in, out)
 	f.mutex.Lock()
-	hello := wire.Hello{PanelID: f.panel, Sequence: f.sequence}
+	hello := wire.Hello{Version: runtime.ProtocolVersion, PanelID: f.panel, Sequence: f.sequence}
+	if f.hello != nil {
+		f.hello(&hello)
+	}
 	f.mutex.Unlock()
 	if conn.Send(wire.WordHello, hello) != nil {
 		return
@@ -100,12 +107,22 @@ func (f *fakeServer) serve(in *io.PipeReader, out *io.PipeWriter) {
 		if frame.Word == wire.WordHeartbeat {
 			continue
 		}
+		for done := 1; f.busy != nil && f.busy(frame.Word); done++ {
+			time.Sleep(wire.HeartbeatInterval)
+			if conn.Send(wire.WordHeartbeat, wire.Heartbeat{Doing: "something", Done: done}) != nil {
+				return
+			}
+		}
 		f.mutex.Lock()
 		if f.cut != nil && f.cut(frame.Word, true) {
 			f.mutex.Unlock()
 			return
 		}
 		word, report := f.hear(frame)
+		if said, is := report.(wire.Report); is && f.says != nil {
+			f.says(word, &said)
+			report = said
+		}
 		cut := f.cut != nil && f.cut(frame.Word, false)
 		f.mutex.Unlock()
 		if cut || conn.Send(word, report) != nil {

@@ -43,6 +43,18 @@ func (c *Coordinator) bounded(ctx context.Context) (context.Context, context.Can
 	return context.WithCancel(ctx)
 }
 
+// endLimit limits one server's part in an end, which an interruption does not
+// shorten: a server that lives, but never comes to it, must not hold the command for ever.
+func (c *Coordinator) endLimit(ctx context.Context) (context.Context, context.CancelFunc) {
+	timeout := c.options.Settings.Operation.Timeout
+	if timeout <= 0 {
+		timeout = endTime
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
+const endTime = 15 * time.Minute
+
 // toActive goes through the gates up to the commit.
 func (r *run) toActive(ctx context.Context) error {
 	if err := r.sieve(r.on(r.servers(), func(s *session) error { return r.stage(ctx, s) })); err != nil {
@@ -71,16 +83,13 @@ func (r *run) toActive(ctx context.Context) error {
 }
 
 // stage has a server make everything ready beside its live files. First it
-// undoes what it missed the undoing of.
+// ends what it missed the end of.
 func (r *run) stage(ctx context.Context, s *session) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
 	for _, debt := range r.plan.settle[s.server.ID] {
-		_, err := s.ask(ctx, r.patience(s.server.ID), question{outgoing{wire.WordUndo, wire.Undo{
-			Operation: debt.ID, Last: true, PanelID: r.panel, Sequence: debt.Sequence,
-		}}, wire.WordUndone, "undo"})
-		if err != nil {
+		if err := r.settle(ctx, s, debt); err != nil {
 			return err
 		}
 	}
@@ -141,7 +150,7 @@ func (r *run) sieve(errs map[int64]error) error {
 		if errors.As(err, &lost) && r.mayQueue(id) {
 			r.dropped[id] = true
 			r.sessions[id].close()
-			r.c.report(Event{Kind: EventServer, Server: lost.server.Name, Phase: string(store.OutcomeDirty)})
+			r.c.report(Event{Kind: EventServer, Server: lost.server.Name, Phase: string(store.OutcomeQueued)})
 			continue
 		}
 		if worst == nil || errors.As(worst, &lost) {
@@ -192,19 +201,9 @@ func (r *run) lockServers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, other := range open {
-			if other.ID == r.operation.ID || !concerns(other, nil, r.servers()) {
-				continue
-			}
-			dead, err := r.set.locks.dead(other.ID)
-			if err != nil {
-				return err
-			}
-			if dead {
-				once.dead = append(once.dead, other.ID)
-			}
-		}
-		return nil
+		found, err := r.concerning(open, nil, r.servers(), nil)
+		once.dead = found.dead
+		return err
 	})
 	if err == nil && len(once.dead) > 0 {
 		err = once

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"orchestra/pkg/remote"
+	"orchestra/pkg/runtime"
 	"orchestra/pkg/wire"
 )
 
@@ -56,7 +58,7 @@ func startLink(ctx context.Context, transport remote.Transport, told func(wire.H
 		err = fmt.Errorf("the runtime began with %q instead of HELLO", frame.Word)
 	}
 	if err == nil {
-		err = frame.Decode(&l.hello)
+		err = l.greet(frame)
 	}
 	if err != nil {
 		l.close()
@@ -64,6 +66,28 @@ func startLink(ctx context.Context, transport remote.Transport, told func(wire.H
 	}
 	go l.heartbeats()
 	return l, nil
+}
+
+// versionError says that a runtime speaks another version of the protocol.
+type versionError struct{ version int }
+
+func (e *versionError) Error() string {
+	return fmt.Sprintf("version %d of the protocol instead of %d", e.version, runtime.ProtocolVersion)
+}
+
+// greet reads a HELLO. Its version comes first: the rest of another one may look different.
+func (l *link) greet(frame wire.Frame) error {
+	var of struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(frame.Payload, &of); err != nil {
+		return fmt.Errorf("content of %s: %w", frame.Word, err)
+	}
+	// One that does not say is of the first.
+	if max(of.Version, 1) != runtime.ProtocolVersion || of.Version < 0 {
+		return &versionError{of.Version}
+	}
+	return frame.Decode(&l.hello)
 }
 
 // whyEnded adds what the process's end tells about a link that never began.
@@ -109,6 +133,7 @@ func (l *link) hear(frame wire.Frame) {
 	l.heard = time.Now()
 	var beat wire.Heartbeat
 	moved := frame.Word != wire.WordHeartbeat || frame.Decode(&beat) == nil && beat != l.beat
+	beat.Doing = limitLine(beat.Doing, maxLine)
 	if moved {
 		l.beat, l.moved = beat, l.heard
 	}

@@ -38,6 +38,7 @@ func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *s
 	}
 	preview := &Preview{Changes: r.plan.changes, Warnings: r.plan.warnings}
 	preview.Servers = r.observe(ctx, wire.Observe{})
+	r.previewOwed(preview)
 	return preview, interrupted(ctx, ctx.Err())
 }
 
@@ -85,7 +86,7 @@ func (e *refusedError) observeFault() error {
 	f := e.failure
 	told := fault.New(fault.Failed, "%s on server %s, phase %s: %s", f.Step, e.server.Name, f.Phase, f.Message)
 	if f.Output != "" {
-		return told.Because(errors.New(limitOutput(f.Output)))
+		return told.Because(errors.New(f.Output))
 	}
 	return told
 }

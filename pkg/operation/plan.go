@@ -29,7 +29,9 @@ type plan struct {
 	marks          []store.Dirty // for servers that are not contacted; without version
 	clean          []store.Dirty // marks that this operation converges
 	settle         map[int64][]store.Debt
-	verify         bool // a fresh login is tried wherever something has changed
+	owed           []int64 // servers that are owed what was set to what it is
+	enabled        []int64 // servers that are back in service
+	verify         bool    // a fresh login is tried wherever something has changed
 }
 
 func newPlan() *plan {
@@ -91,6 +93,23 @@ func (c *Coordinator) plan(ctx context.Context, tx *store.Tx, mutate func(contex
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, id := range sortedKeys(routed.servers) {
+		if was, is := old.servers[id]; is && !was.Enabled && routed.servers[id].Enabled {
+			p.enabled = append(p.enabled, id)
+		}
+	}
+	unchanged := planner.Unchanged()
+	for _, name := range sortedKeys(unchanged) {
+		owed, err := tx.OwedOf(ctx, name, unchanged[name])
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range owed {
+			if _, exists := routed.servers[id]; exists && !slices.Contains(p.owed, id) {
+				p.owed = append(p.owed, id)
+			}
+		}
 	}
 	p.changes, p.warnings, p.counters = planner.Changes(), planner.Warnings(), planner.Counters()
 	p.alone = planner.World()

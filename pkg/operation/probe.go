@@ -52,5 +52,7 @@ func (c *Coordinator) Probe(ctx context.Context, serverName string) (wire.Probed
 	if frame.Word != wire.WordProbed {
 		return probed, latency, fault.New(fault.Failed, "the server %s answered %s", server.Name, strconv.Quote(string(frame.Word)))
 	}
-	return probed, latency, frame.Decode(&probed)
+	err = frame.Decode(&probed)
+	limitProbed(&probed, programs)
+	return probed, latency, err
 }

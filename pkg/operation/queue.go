@@ -6,7 +6,6 @@ import (
 
 	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
-	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
 	"orchestra/pkg/store"
 )
@@ -31,48 +30,27 @@ func (c *Coordinator) converge(ctx context.Context, server int64, asking *job) e
 	err = reached.open(ctx)
 	reached.close()
 	var lost *lostError
+	var last *plan
 	if err == nil {
-		_, err = c.do(ctx, &job{
+		var outcome *Outcome
+		outcome, err = c.do(ctx, &job{
 			kind: "converge", request: Request{Command: "converge " + target.Name, Actor: asking.request.Actor, Wait: asking.request.Wait},
 			plan: func(ctx context.Context, tx *store.Tx, set *lockSet) (*plan, error) {
-				return c.convergePlan(ctx, tx, set, server)
+				var err error
+				last, err = c.convergePlan(ctx, tx, set, server)
+				return last, err
 			},
 			converged: map[int64]bool{server: true},
 		})
+		if err == nil && asking.brought != nil && !outcome.queued() {
+			*asking.brought = Brought{Number: outcome.Number, Objects: len(last.owners)}
+		}
 	}
 	if errors.As(err, &lost) || fault.Is(err, fault.Unreachable) {
 		asking.unreached[server] = err
-		c.report(Event{Kind: EventNotice, Server: target.Name, Text: message.New("%s is out of reach: it is brought up to date later", target.Name)})
 		return nil
 	}
 	return interrupted(ctx, err)
-}
-
-// convergeAll converges every server that has something pending and can be reached.
-func (c *Coordinator) convergeAll(ctx context.Context) error {
-	var servers []int64
-	err := c.view(ctx, c.options.Store, func(tx *store.Tx) error {
-		topology, err := c.topology(ctx, tx)
-		if err != nil {
-			return err
-		}
-		pending, err := tx.Pending(ctx, sortedKeys(topology.servers))
-		for _, id := range sortedKeys(pending) {
-			if topology.servers[id].Enabled {
-				servers = append(servers, id)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var failed error
-	asking := &job{request: Request{Actor: "recover"}, converged: map[int64]bool{}, unreached: map[int64]error{}}
-	for _, server := range servers {
-		failed = errors.Join(failed, c.converge(ctx, server, asking))
-	}
-	return failed
 }
 
 // convergePlan turns a server's dirty marks into what it is to be told.

@@ -79,11 +79,11 @@ func TestRecoverConvergesWhatIsBack(t *testing.T) {
 	p.must("account", addAccount("acme"))
 	servers[1].down = true
 	p.must("add", addItem("one", "acme", "v1"))
-	if _, err := p.Recover(context.Background()); err != nil {
+	if _, _, err := p.Recover(context.Background()); err != nil {
 		t.Fatal("a server that is still out of reach is no failure:", err)
 	}
 	servers[1].down = false
-	if _, err := p.Recover(context.Background()); err != nil {
+	if _, _, err := p.Recover(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(p.items(), servers[1].values()); diff != "" {
@@ -178,5 +178,105 @@ func TestADisabledServerGetsMarksAndIsNotContacted(t *testing.T) {
 	p.must("set", setItem("one", "value", "v3"))
 	if diff := cmp.Diff(p.items(), servers[1].values()); diff != "" || len(p.dirty()) != 0 {
 		t.Error(diff, p.dirty())
+	}
+}
+
+func warns(o *Outcome) []string {
+	texts := []string{}
+	for _, warning := range o.Warnings {
+		texts = append(texts, warning.String())
+	}
+	return texts
+}
+
+func TestEachOperationSaysWhatItLeavesOwed(t *testing.T) {
+	for _, disabled := range []bool{false, true} {
+		servers := fakes(2)
+		p := newTestPanel(t, queueing(2), connectTo(servers))
+		p.must("account", addAccount("acme"))
+		p.must("add", addItem("one", "acme", "v1"))
+		want := []string{"h12 is out of reach: what concerns it is owed to it"}
+		if servers[1].down = !disabled; disabled {
+			p.topology.servers[1].Enabled = false
+			want = []string{"h12 is disabled: what concerns it is owed to it"}
+		}
+		for _, value := range []string{"v2", "v3", "v4"} {
+			o := p.must("set", setItem("one", "value", value))
+			if diff := cmp.Diff(want, warns(o)); diff != "" {
+				t.Error(value, diff)
+			}
+			if len(o.Servers) != 2 || o.Servers[1].Outcome != store.OutcomeQueued || !o.Servers[1].Dirty {
+				t.Errorf("%s: %+v", value, o.Servers)
+			}
+			var record *store.OperationRecord
+			if err := p.store.View(context.Background(), func(tx *store.Tx) (err error) {
+				record, err = tx.Operation(context.Background(), o.Number)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if len(record.Servers) != 2 || record.Servers[1].Outcome != store.OutcomeQueued {
+				t.Errorf("%s: %+v", value, record.Servers)
+			}
+		}
+		o := p.must("nothing to change", setItem("one", "value", "v4"))
+		if diff := cmp.Diff(want, warns(o)); diff != "" || o.Number != 0 {
+			t.Error(diff, o.Number)
+		}
+		preview, err := p.Preview(context.Background(), Request{Mutate: setItem("one", "value", "v5")})
+		if err != nil || len(preview.Servers) != 2 || preview.Servers[1].Owed.String() != want[0] || preview.Servers[1].Err != nil {
+			t.Errorf("%+v %v", preview, err)
+		}
+		servers[1].down = false
+		p.topology.servers[1].Enabled = true
+		o = p.must("nothing to change", setItem("one", "value", "v4"))
+		if diff := cmp.Diff(p.items(), servers[1].values()); diff != "" || len(o.Warnings) != 0 || len(p.dirty()) != 0 {
+			t.Error("it was not brought up to date:", diff, o.Warnings, p.dirty())
+		}
+	}
+}
+
+func TestAnUndoneOperationOwesNothing(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	p.topology.servers[1].Enabled = false
+	servers[0].answer = func(word wire.Word) *wire.Failure {
+		if word == wire.WordPublish {
+			return &wire.Failure{Step: "files", Phase: "publish", Message: "the checker refuses it"}
+		}
+		return nil
+	}
+	o, err := p.run("add", addItem("one", "acme", "v1"))
+	if !fault.Is(err, fault.Failed) || len(o.Warnings) != 0 || o.Servers[1].Outcome != store.OutcomeUntouched || len(p.dirty()) != 0 {
+		t.Fatalf("%v %+v %v", err, o, p.dirty())
+	}
+}
+
+func TestRecoverSaysWhatIsOwed(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	servers[1].down = true
+	p.must("add", addItem("one", "acme", "v1"))
+	p.must("add", addItem("two", "acme", "v1"))
+	recovering := func() Brought {
+		t.Helper()
+		_, brought, err := p.Recover(context.Background())
+		if err != nil || len(brought) != 1 {
+			t.Fatal(brought, err)
+		}
+		return brought[0]
+	}
+	if one := recovering(); one.Owed != 2 || one.Why.String() != "h12 is out of reach: changes owed to it: 2" {
+		t.Errorf("%+v", one)
+	}
+	p.topology.servers[1].Enabled = false
+	if one := recovering(); one.Owed != 2 || one.Why.String() != "h12 is disabled: changes owed to it: 2" {
+		t.Errorf("%+v", one)
+	}
+	p.topology.servers[1].Enabled, servers[1].down = true, false
+	if one := recovering(); one.Owed != 0 || one.Objects != 2 || one.Number == 0 || !one.Why.IsZero() {
+		t.Errorf("%+v", one)
 	}
 }

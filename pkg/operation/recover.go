@@ -18,7 +18,7 @@ import (
 // are kept everywhere, the others are undone everywhere. Then it converges the
 // servers that have something pending. Doing it twice is doing it once. The
 // error is of kind Unrecovered where something is left; the results say what.
-func (c *Coordinator) Recover(ctx context.Context) ([]Recovered, error) {
+func (c *Coordinator) Recover(ctx context.Context) ([]Recovered, []Brought, error) {
 	var open []store.Operation
 	err := c.view(ctx, c.options.Store, func(tx *store.Tx) error {
 		var err error
@@ -26,28 +26,29 @@ func (c *Coordinator) Recover(ctx context.Context) ([]Recovered, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var results []Recovered
 	var left error
 	for _, operation := range open {
 		recovered, err := c.recover(ctx, operation.ID)
 		if err != nil {
-			return results, err
+			return results, nil, err
 		}
 		results = append(results, recovered)
 		if recovered.Err != nil {
 			left = errors.Join(left, recovered.Err)
 		}
 	}
-	if err := c.convergeAll(ctx); err != nil {
+	brought, err := c.convergeAll(ctx)
+	if err != nil {
 		left = errors.Join(left, err)
 	}
 	if left != nil {
-		return results, fault.New(fault.Unrecovered, "not everything could be recovered").Because(left).
+		return results, brought, fault.New(fault.Unrecovered, "not everything could be recovered").Because(left).
 			WithHint("orchestra log list")
 	}
-	return results, nil
+	return results, brought, nil
 }
 
 // recover ends one operation, unless its runner lives. The error is of what
@@ -114,7 +115,8 @@ func (r *run) read(ctx context.Context, id string) error {
 			}
 			r.plan.steps = append(r.plan.steps, &step{
 				server: one.Server, backend: known, wave: one.Wave,
-				wire: wire.Step{Name: one.Backend, Timeout: known.Timeout},
+				queue: queued(topology.routes, one.Server, one.Backend),
+				wire:  wire.Step{Name: one.Backend, Timeout: known.Timeout},
 			})
 		}
 		if r.panel, err = tx.PanelID(ctx); err != nil {
@@ -153,7 +155,7 @@ func (r *run) end(ctx context.Context) error {
 			return err
 		}
 	}
-	r.published = true // nobody knows
+	r.published, r.recovering = true, true // how far it was, nobody knows
 	var ids []int64
 	for _, server := range r.operation.Servers {
 		id := server.Server
@@ -175,6 +177,7 @@ func (r *run) end(ctx context.Context) error {
 		return r.finishOn(ctx, ids, unreached)
 	}
 	errs := r.undoOn(ctx, ids)
+	r.acceptEnds(errs)
 	maps.Copy(errs, unreached)
 	if err := r.endUndo(ctx, errs); err != nil {
 		return err
@@ -186,25 +189,58 @@ func (r *run) end(ctx context.Context) error {
 }
 
 // abandon takes a server that is out of service out of the operation: it has to
-// hear of the undoing before anything else, should it ever come back, and is
-// then converged from the rows as they are.
+// hear the operation's end before anything else, should it ever come back, and
+// is then converged from the rows as they are.
 func (r *run) abandon(id int64, exists bool) {
 	r.outcomes[id] = store.OutcomeAbandoned
 	if exists {
-		r.abandoned = append(r.abandoned, id)
+		r.owing, r.remarked = append(r.owing, id), append(r.remarked, id)
 	}
-	r.phases = append(r.phases, store.Phase{
-		Server: id, Phase: "recover", Outcome: "abandoned", Started: time.Now(),
-	})
+	r.noteEnd(id, "abandoned")
 }
 
-// writeAbandoned leaves marks for the servers that were taken out of the operation.
-func (r *run) writeAbandoned(ctx context.Context, tx *store.Tx) error {
-	if len(r.abandoned) == 0 {
-		return nil
+func (r *run) noteEnd(id int64, outcome string) {
+	phase := "finish"
+	if r.recovering {
+		phase = "recover"
 	}
-	if err := tx.Owe(ctx, r.operation.Number, r.abandoned); err != nil {
+	r.phases = append(r.phases, store.Phase{Server: id, Phase: phase, Outcome: outcome, Started: time.Now()})
+}
+
+// otherEnd is the outcome of a phase in which a server told that the operation
+// has come to the other end there. The rules allow none; the simulation looks for it.
+const otherEnd = "ended otherwise"
+
+// acceptEnds ends, in a recovery, the part of servers where the operation has
+// come to the other end than the one decided: that is their answer for ever,
+// so that asking again helps nobody. They are converged from the rows.
+func (r *run) acceptEnds(errs map[int64]error) {
+	if !r.recovering {
+		return
+	}
+	for _, id := range sortedKeys(errs) {
+		var ended *endedError
+		if !errors.As(errs[id], &ended) || !ended.final() {
+			continue
+		}
+		r.outcomes[id] = store.OutcomeUndone
+		if ended.state == wire.StateKept {
+			r.outcomes[id] = store.OutcomeKept
+		}
+		r.remarked = append(r.remarked, id)
+		r.noteEnd(id, otherEnd)
+		delete(errs, id)
+	}
+}
+
+// writeOwed writes which servers must hear the operation's end, and marks for
+// those that are to be converged.
+func (r *run) writeOwed(ctx context.Context, tx *store.Tx) error {
+	if err := tx.Owe(ctx, r.operation.Number, r.owing); err != nil {
 		return err
+	}
+	if len(r.remarked) == 0 {
+		return nil
 	}
 	changes, err := tx.Changes(ctx, r.operation.Number)
 	if err != nil {
@@ -217,7 +253,11 @@ func (r *run) writeAbandoned(ctx context.Context, tx *store.Tx) error {
 			return err
 		}
 		var known map[string]any
-		if row := rowOf(change, change.Before); row != nil {
+		row := rowOf(change, change.Before)
+		if kept := func(id int64) bool { return r.outcomes[id] == store.OutcomeKept }; row == nil && slices.ContainsFunc(r.remarked, kept) {
+			row = rowOf(change, change.After) // a server that has kept what was undone knows it all the same
+		}
+		if row != nil {
 			before, err := facts(ctx, tx, change.Noun, []noun.Row{*row})
 			if err != nil {
 				return err
@@ -227,7 +267,7 @@ func (r *run) writeAbandoned(ctx context.Context, tx *store.Tx) error {
 		for _, one := range r.operation.Steps {
 			is := slices.ContainsFunc(placed, func(p store.Placement) bool { return p.Server == one.Server && p.Backend == one.Backend })
 			told := r.c.options.Backends.Backend(one.Backend)
-			if !slices.Contains(r.abandoned, one.Server) || told == nil || told.Noun != change.Noun || !is && known == nil {
+			if !slices.Contains(r.remarked, one.Server) || told == nil || told.Noun != change.Noun || !is && known == nil {
 				continue
 			}
 			marks = append(marks, store.Dirty{

@@ -30,14 +30,18 @@ type Outcome struct {
 	Changes  []noun.Change
 	Warnings []message.Text
 	Servers  []ServerOutcome
+	// Brought are servers that it has put back in service.
+	Brought  []Brought
 	Duration time.Duration
+
+	enabled []int64
 }
 
 // ServerOutcome is what became of an operation on one server.
 type ServerOutcome struct {
 	Server  string
 	Outcome store.ServerOutcome
-	Dirty   bool // it was out of reach and will be converged when it is reached
+	Dirty   bool // it was out of reach, or is disabled, and will be converged
 	Changed int  // resources that differ from what was there
 	Phases  []store.Phase
 }
@@ -53,6 +57,9 @@ type Preview struct {
 type ServerDifferences struct {
 	Server string
 	Steps  []wire.StepReport
+	// Owed says why the server would be told later: it is disabled, or out of
+	// reach; zero where it would be told.
+	Owed message.Text
 	// Err says why the server could not be asked; nil where it was.
 	Err error
 }
@@ -64,6 +71,17 @@ type Selection struct {
 	Account  string
 	Servers  []string
 	Backends []string
+}
+
+// Brought is a server that was owed changes, and what became of that.
+type Brought struct {
+	Server  string
+	Number  int64 // of the operation that brought it up to date; 0 for none
+	Objects int   // that were brought up to date
+	Owed    int   // changes that are still owed to it
+	// Why says why there are any; zero where there are none.
+	Why message.Text
+	Err error // what failed; nil where nothing did, or it is just not there
 }
 
 // Recovered is an operation that was found without its runner.

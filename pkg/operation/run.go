@@ -26,6 +26,8 @@ type job struct {
 	// unreached those that were found out of reach: they are not tried again.
 	converged map[int64]bool
 	unreached map[int64]error
+	// brought is filled with what converging a server came to; nil for nobody.
+	brought *Brought
 }
 
 // again says that an operation has to begin once more, nothing having been
@@ -48,12 +50,16 @@ const attempts = 12
 // Run plans and does what is requested, on all servers or on none. The outcome
 // is there also beside an error, as far as it is known.
 func (c *Coordinator) Run(ctx context.Context, request Request) (*Outcome, error) {
-	return c.do(ctx, &job{
+	outcome, err := c.do(ctx, &job{
 		kind: "change", request: request,
 		plan: func(ctx context.Context, tx *store.Tx, _ *lockSet) (*plan, error) {
 			return c.plan(ctx, tx, request.Mutate)
 		},
 	})
+	if err == nil && len(outcome.enabled) > 0 {
+		outcome.Brought = c.bringBack(ctx, request, outcome.enabled)
+	}
+	return outcome, err
 }
 
 // do runs a job, as often as it has to begin again.
@@ -144,8 +150,9 @@ type run struct {
 	sessions map[int64]*session
 	// dropped are servers out of reach whose routes leave a mark.
 	dropped map[int64]bool
-	// abandoned are servers out of service that were taken out of it.
-	abandoned []int64
+	// owing are servers that must hear its end before anything else, remarked
+	// those that are to be converged from the rows: written with the outcomes.
+	owing, remarked []int64
 	// unrestored is what an undo could not take back: acts without a way back.
 	unrestored []string
 	// outcomes of servers whose part has ended.
@@ -154,7 +161,9 @@ type run struct {
 	log      []store.Phase // all that has been journaled
 	// published says that some server may have been told to publish.
 	published bool
-	ended     bool // it has come to its end, or was never journaled
+	// recovering says that its runner is another one than began it.
+	recovering bool
+	ended      bool // it has come to its end, or was never journaled
 }
 
 func (c *Coordinator) newRun(j *job) *run {
@@ -219,11 +228,11 @@ func (r *run) close() {
 func (r *run) outcome() *Outcome {
 	o := &Outcome{Number: r.operation.Number, ID: r.operation.ID, State: r.operation.State}
 	if r.plan != nil {
-		o.Changes, o.Warnings = r.plan.changes, r.plan.warnings
+		o.Changes, o.Warnings, o.enabled = r.plan.changes, r.owedWarnings(), r.plan.enabled
 	}
 	r.collect()
 	for _, server := range r.operation.Servers {
-		one := ServerOutcome{Server: server.Name, Outcome: r.outcomes[server.Server], Dirty: r.dropped[server.Server]}
+		one := ServerOutcome{Server: server.Name, Outcome: r.outcomes[server.Server], Dirty: r.owes(server.Server)}
 		if s := r.sessions[server.Server]; s != nil {
 			one.Changed = s.changed
 		}
@@ -268,6 +277,9 @@ func (r *run) session(id int64) *session {
 		return s
 	}
 	s := newSession(r.c, r.plan.servers[id])
+	for _, step := range r.stepsOn(id) {
+		s.steps[step.backend.Name] = true
+	}
 	s.check = func(ctx context.Context, hello wire.Hello) error { return r.checkHello(ctx, s, hello) }
 	r.sessions[id] = s
 	return s

@@ -131,11 +131,11 @@ func TestALostServerLeavesTheOperationOpenUntilItIsBack(t *testing.T) {
 				t.Fatalf("%s: an account with an open operation: %v", word, err)
 			}
 			servers[2].cut, servers[2].down = nil, false
-			recovered, err := p.Recover(context.Background())
+			recovered, _, err := p.Recover(context.Background())
 			if err != nil || len(recovered) != 1 || !recovered[0].State.Ended() {
 				t.Fatalf("%s: %+v %v", word, recovered, err)
 			}
-			if recovered, err := p.Recover(context.Background()); err != nil || len(recovered) != 0 {
+			if recovered, _, err := p.Recover(context.Background()); err != nil || len(recovered) != 0 {
 				t.Fatalf("%s: the second time: %+v %v", word, recovered, err)
 			}
 			for _, server := range servers {

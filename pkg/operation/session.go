@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/remote"
+	"orchestra/pkg/runtime"
 	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
@@ -37,10 +36,12 @@ type session struct {
 	changed int
 	pivot   bool
 	acted   map[string]bool // by step
+	// steps are the names of ours on this server: what it says of others is dropped.
+	steps map[string]bool
 }
 
 func newSession(c *Coordinator, server Server) *session {
-	return &session{c: c, server: server, turn: make(chan struct{}, 1), acted: map[string]bool{}}
+	return &session{c: c, server: server, turn: make(chan struct{}, 1), acted: map[string]bool{}, steps: map[string]bool{}}
 }
 
 // lostError says that the connection to a server failed, or was refused.
@@ -80,6 +81,9 @@ type endedError struct {
 func (e *endedError) Error() string {
 	return fmt.Sprintf("%s: %s: the operation has ended there: %s", e.server.Name, e.phase, e.state)
 }
+
+// final tells whether it is an end, and not only some other state.
+func (e *endedError) final() bool { return e.state == wire.StateKept || e.state == wire.StateUndone }
 
 // open connects and reads the HELLO, where that has not been tried.
 func (s *session) open(ctx context.Context) error {
@@ -132,9 +136,15 @@ func (c *Coordinator) dial(ctx context.Context, connect func(context.Context, Se
 	if err != nil {
 		return nil, err
 	}
-	return startLink(ctx, transport, func(beat wire.Heartbeat) {
+	opened, err := startLink(ctx, transport, func(beat wire.Heartbeat) {
 		c.report(Event{Kind: EventBeat, Server: server.Name, Doing: beat.Doing, Done: beat.Done, Total: beat.Total})
 	})
+	var other *versionError
+	if errors.As(err, &other) {
+		return nil, fault.New(fault.Conflict, "the runtime on %s speaks version %d of the protocol, this panel %d",
+			server.Name, other.version, runtime.ProtocolVersion).WithHint("orchestra server check %s", server.Name)
+	}
+	return opened, err
 }
 
 // note appends to the server's log; its turn is taken.
@@ -179,8 +189,14 @@ func (s *session) ask(ctx context.Context, patience time.Duration, questions ...
 	for i, question := range questions {
 		words[i] = question.outgoing
 	}
+	before := s.sent
 	s.sent = true
 	if err := s.link.send(ctx, words...); err != nil {
+		if errors.Is(err, wire.ErrUnsent) {
+			s.sent = before || len(words) > 1
+			s.note(store.Phase{Phase: questions[0].phase, Outcome: "failed", Started: began, Message: err.Error()})
+			return wire.Report{}, fault.New(fault.Internal, "what %s is to be told can't be sent", s.server.Name).Because(err)
+		}
 		return wire.Report{}, s.lose(ctx, questions[0].phase, began, err)
 	}
 	var report wire.Report
@@ -207,6 +223,7 @@ func (s *session) answer(ctx context.Context, patience time.Duration, question q
 		if err := frame.Decode(&report); err != nil {
 			return wire.Report{}, s.lose(ctx, question.phase, began, err)
 		}
+		s.limit(&report)
 		undoing := question.phase == "undo"
 		switch frame.Word {
 		case question.want:
@@ -261,13 +278,13 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 	failed := false
 	for _, one := range report.Steps {
 		e := entry(one.Name)
-		e.Changed, e.Output, e.Actions = one.Changed, limitOutput(one.Output), limitActions(one.Actions)
+		e.Changed, e.Output, e.Actions = one.Changed, one.Output, one.Actions
 		if report.Failure != nil && report.Failure.Step != one.Name {
 			e.Outcome = "ok"
 		} else if report.Failure != nil {
 			failed = true
 			e.Resource, e.Message = report.Failure.Resource, report.Failure.Message
-			e.Output += limitOutput(report.Failure.Output)
+			e.Output += report.Failure.Output
 		}
 		s.note(e)
 		if phase == "stage" {
@@ -275,36 +292,16 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 			s.pivot = s.pivot || one.Pivot
 		}
 		if phase == "reload" {
-			s.acted[one.Name] = slices.ContainsFunc(one.Actions, func(action string) bool { return strings.HasPrefix(action, "reloaded ") })
+			s.acted[one.Name] = len(one.Reloaded) > 0
 		}
 	}
 	if len(report.Steps) == 0 || report.Failure != nil && !failed {
 		e := entry("")
 		if report.Failure != nil {
-			e.Backend, e.Resource, e.Message, e.Output = report.Failure.Step, report.Failure.Resource, report.Failure.Message, limitOutput(report.Failure.Output)
+			e.Backend, e.Resource, e.Message, e.Output = report.Failure.Step, report.Failure.Resource, report.Failure.Message, report.Failure.Output
 		}
 		s.note(e)
 	}
-}
-
-// What of a server's answer the log keeps, whatever it says.
-const (
-	maxOutput  = 32 << 10
-	maxActions = 200
-)
-
-func limitOutput(text string) string {
-	if len(text) > maxOutput {
-		return text[:maxOutput/2] + "\n[…]\n" + text[len(text)-maxOutput/2:]
-	}
-	return text
-}
-
-func limitActions(actions []string) []string {
-	if len(actions) > maxActions {
-		return append(actions[:maxActions:maxActions], "…")
-	}
-	return actions
 }
 
 // phases returns what the log says of this server since it was last asked.

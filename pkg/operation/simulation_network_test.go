@@ -159,6 +159,13 @@ func (n *network) count(c *cable, fromPanel bool) (drop bool) {
 	return strike != nil && strike(number, c, fromPanel)
 }
 
+// sent returns how many frames were written so far.
+func (n *network) sent() int {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return n.frames
+}
+
 // setCut cuts the cable of a machine, or heals it: what was on its way then
 // arrives, however late.
 func (n *network) setCut(machine int64, cut bool) {

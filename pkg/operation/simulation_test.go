@@ -140,7 +140,7 @@ func (w *simWorld) round(operation simOperation, other *simOperation, first, sec
 		return err
 	}
 	// Recovering twice is recovering once.
-	again, err := check.Recover(context.Background())
+	again, _, err := check.Recover(context.Background())
 	if err != nil || len(again) != 0 {
 		return fmt.Errorf("a second recovery: %v %w", again, err)
 	}
@@ -226,7 +226,7 @@ func (w *simWorld) recover(faults faultsOf) error {
 		if faults != nil && try == 0 {
 			faults(w, p)
 		}
-		recovered, err := p.Recover(context.Background())
+		recovered, _, err := p.Recover(context.Background())
 		for _, one := range recovered {
 			w.trace("recovered: %s %s alive=%v %v", one.Command, one.State, one.Alive, one.Err)
 		}
@@ -264,6 +264,13 @@ func (w *simWorld) agree(p *simPanel, when string) error {
 		}
 	}
 	return p.store.View(context.Background(), func(tx *store.Tx) error {
+		var otherwise int
+		if err := tx.QueryRow(context.Background(), "SELECT COUNT(*) FROM system_operation_phase WHERE outcome = ?", otherEnd).Scan(&otherwise); err != nil {
+			return err
+		}
+		if otherwise > 0 {
+			return fmt.Errorf("%s, %d servers had come to the other end", when, otherwise)
+		}
 		open, err := tx.OpenOperations(context.Background())
 		if err == nil && len(open) > 0 {
 			err = fmt.Errorf("%s, %d operations have not ended", when, len(open))
@@ -374,7 +381,7 @@ func (s *simTally) count(w *simWorld, p *simPanel, err error, alone bool) {
 		s.changes = max(s.changes, m.memory.Changes()-m.changesBefore)
 	}
 	s.writes = max(s.writes, p.writes)
-	s.frames = max(s.frames, w.network.frames)
+	s.frames = max(s.frames, w.network.sent())
 }
 
 func (s *simTally) add(other *simTally) {

@@ -140,6 +140,8 @@ func (r *run) undoOn(ctx context.Context, ids []int64) map[int64]error {
 // undoSteps undoes some of a server's steps, over a new link where the old one
 // is lost or says nothing sensible.
 func (r *run) undoSteps(ctx context.Context, s *session, names []string, last bool) error {
+	ctx, cancel := r.c.endLimit(ctx)
+	defer cancel()
 	word := wire.Undo{Operation: r.operation.ID, Steps: names, Last: last, PanelID: r.panel, Sequence: r.sequence(s.server.ID)}
 	return s.persist(ctx, func() error {
 		report, err := s.ask(ctx, r.patience(s.server.ID), question{outgoing{wire.WordUndo, word}, wire.WordUndone, "undo"})
@@ -167,7 +169,7 @@ func (r *run) endUndo(ctx context.Context, errs map[int64]error) error {
 		var lost *lostError
 		if r.dropped[id] && errors.As(err, &lost) {
 			owing = append(owing, id)
-			r.outcomes[id] = store.OutcomeDirty
+			r.outcomes[id] = store.OutcomeQueued
 			delete(errs, id)
 		}
 	}

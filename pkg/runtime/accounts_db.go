@@ -323,16 +323,20 @@ func endOf(data []byte, key string) int {
 // beforeNIS returns where new lines go: the end, or before the first line that
 // begins with a plus or a minus.
 func beforeNIS(data []byte) int {
-	at := len(data)
+	first := len(data)
 	for _, sign := range []byte("+-") {
-		if len(data) > 0 && data[0] == sign {
-			return 0
-		}
-		if found := bytes.Index(data, []byte{'\n', sign}); found >= 0 {
-			at = min(at, found+1)
+		for at := 0; at < first; at++ {
+			next := bytes.IndexByte(data[at:first], sign)
+			if next < 0 {
+				break
+			}
+			at += next
+			if at == 0 || data[at-1] == '\n' {
+				first = at
+			}
 		}
 	}
-	return at
+	return first
 }
 
 // join applies splices, in their order. Text that is put behind a line without
@@ -406,10 +410,13 @@ func (l *groupLine) remove(name string) {
 // groupsOf returns the groups that list each of the users, in one pass.
 func groupsOf(files accountFiles, users map[string]bool) map[string][]string {
 	found := map[string][]string{}
+	if len(users) == 0 {
+		return found
+	}
 	for _, path := range []string{pathGroup, pathGshadow} {
 		for line := range bytes.Lines(files[path]) {
 			name := lineName(line)
-			if name == nil {
+			if name == nil || !mentions(line, users) {
 				continue
 			}
 			parsed, err := parseGroupLine(strings.TrimSuffix(string(line), "\n"))
@@ -424,4 +431,17 @@ func groupsOf(files accountFiles, users map[string]bool) map[string][]string {
 		}
 	}
 	return found
+}
+
+// mentions tells whether it is worth taking a line apart for the users.
+func mentions(line []byte, users map[string]bool) bool {
+	if len(users) > fewNames {
+		return true
+	}
+	for user := range users {
+		if bytes.Contains(line, []byte(user)) {
+			return true
+		}
+	}
+	return false
 }

@@ -30,7 +30,7 @@ func (accountsKind) plan(o *operation, resources []*resource) error {
 // stage sets space aside beside each file that will be written anew: once to
 // publish and once to undo.
 func (accountsKind) stage(_ context.Context, o *operation, resources []*resource) error {
-	files, err := readAccountFiles(o.machine.disk)
+	files, err := o.accountsNow()
 	if err != nil {
 		return fail(wire.CodeInternal, pathPasswd, "the files of accounts can't be read").because(err)
 	}

@@ -30,7 +30,9 @@ func (v *accountView) look() error {
 		switch r.Kind {
 		case kindUser:
 			users[r.Name] = true
-			leaving[r.Name] = leaving[r.Name] || r.After == nil
+			if r.After == nil {
+				leaving[r.Name] = true
+			}
 		case kindGroup:
 			groups[r.Name] = true
 		case kindMember:

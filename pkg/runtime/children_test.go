@@ -143,7 +143,7 @@ if (exec 9>/etc/orchestra-test) 2>/dev/null; then say write yes; else say write 
 		t.Fatalf("%+v %v", result, err)
 	}
 	for _, want := range []string{
-		"id=65534:65534:65534\n", "nnp=NoNewPrivs:1\n", "directory=/\n", "umask=0022\n", "path=" + childPath + "\n",
+		fmt.Sprintf("id=%[1]d:%[1]d:%[1]d\n", runner.declarer), "nnp=NoNewPrivs:1\n", "directory=/\n", "umask=0022\n", "path=" + childPath + "\n",
 		"capabilities=CapInh:0000000000000000CapPrm:0000000000000000CapEff:0000000000000000CapAmb:0000000000000000\n",
 		"input=none\n", "write=no\n",
 	} {
@@ -229,7 +229,7 @@ func TestForksAreLimited(t *testing.T) {
 	if !result.TimedOut && result.ExitCode == 0 || time.Since(started) > 30*time.Second {
 		t.Errorf("%+v after %v", result, time.Since(started))
 	}
-	out, _ := exec.Command("ps", "-u", "65534", "-o", "comm=").Output()
+	out, _ := exec.Command("ps", "-u", fmt.Sprint(runner.declarer), "-o", "comm=").Output()
 	if bytes.Contains(out, []byte("bash")) {
 		t.Errorf("left: %s", out)
 	}

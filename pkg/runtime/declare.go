@@ -79,7 +79,7 @@ func parseDeclarations(answer []byte) ([]declaration, error) {
 			return nil, fmt.Errorf("%w: number %d", errDeclaration, len(all)+1)
 		}
 		if fields[1] == verbEnd {
-			if len(answer) > 0 || count != 2 {
+			if len(answer) > 0 || count != 2 || object != 0 {
 				return nil, fmt.Errorf("%w: something after the end", errDeclaration)
 			}
 			return all, nil

@@ -206,7 +206,9 @@ func (d *realDisk) Read(name string, limit int64) ([]byte, Info, error) {
 		if err != nil {
 			return nil, info, err
 		}
-		data = slices.Grow(data, 4096)
+		if len(data) == cap(data) {
+			data = slices.Grow(data, 4096)
+		}
 	}
 }
 

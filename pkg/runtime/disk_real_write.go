@@ -258,10 +258,17 @@ func (d *realDisk) CopyExtended(from, to string) error {
 		return err
 	}
 	defer unix.Close(target)
+	var had, has unix.Stat_t
+	if err := errors.Join(unix.Fstat(source, &had), unix.Fstat(target, &has)); err != nil {
+		return pathError("stat", to, err)
+	}
 	value := make([]byte, 64<<10)
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
-		if strings.HasPrefix(name, "trusted.overlay.") {
-			continue
+		switch {
+		case strings.HasPrefix(name, "trusted.overlay."), name == "security.capability":
+			continue // of that very content
+		case strings.HasPrefix(name, "system.posix_acl_") && had.Mode != has.Mode:
+			continue // an access list holds the mode: the one that is declared counts
 		}
 		n, err := unix.Fgetxattr(source, name, value)
 		if err == nil {
@@ -271,7 +278,7 @@ func (d *realDisk) CopyExtended(from, to string) error {
 			return err
 		}
 	}
-	return nil
+	return pathError("chmod", to, unix.Fchmod(target, has.Mode&0o7777))
 }
 
 func ignoreUnsupported(op, name string, err error) error {

@@ -50,6 +50,9 @@ func (s *session) finishKept(ctx context.Context, o *operation) error {
 		return err
 	}
 	err := s.machine.withReserve(func() error { return newRegistry(s.machine.records).put(o.registered()) })
+	if err == nil {
+		err = s.machine.withReserve(o.logTrash)
+	}
 	if err != nil {
 		return fail(wire.CodeInternal, s.machine.path(directoryReg), "what is kept can't be recorded").because(err)
 	}
@@ -93,11 +96,11 @@ func (o *operation) registered() []registryEntry {
 			if r.Kind == kindPark || r.Kind == kindAct && r.Act.Class == classLater {
 				continue // nothing that could be found there again
 			}
-			entry := registryEntry{Key: r.key(), Step: s.Name, Object: r.Object}
+			entry := registryEntry{Key: r.key(), Step: s.Name, Object: r.Object, Secret: r.Secret}
 			if r.After != nil {
 				entry.Digest = o.kindOf(r).digest(r, r.After)
 			} else {
-				entry.Step, entry.Object = "", ""
+				entry.Step, entry.Object, entry.Secret = "", "", false
 			}
 			entries = append(entries, entry)
 		}

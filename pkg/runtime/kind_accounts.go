@@ -131,7 +131,7 @@ func parseID(text string, least uint32) (uint32, error) {
 }
 
 func (accountsKind) observe(_ context.Context, o *operation, resources []*resource) ([]*resource, error) {
-	files, err := readAccountFiles(o.machine.disk)
+	files, err := o.accountsNow()
 	if err != nil {
 		return nil, fail(wire.CodeTaken, "/etc/passwd", "the files of accounts can't be read").because(err)
 	}

@@ -130,6 +130,7 @@ func (o *operation) run(ctx context.Context, s *step, child Child) (Result, erro
 		what = strings.Join(child.Arguments, " ")
 	}
 	o.machine.progress(s.Name+": "+what, 0, 0)
+	child.Secrets = s.secrets
 	result, err := o.machine.runner.Run(ctx, child)
 	s.say(result.Output)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"orchestra/pkg/wire"
@@ -143,8 +144,14 @@ func (entryKind) observe(ctx context.Context, o *operation, resources []*resourc
 	return nil, nil
 }
 
-// foundEntry is an entry with its line, and the line that it stands behind; "" at
-// the beginning of the file, or behind an empty line.
+// nth tells a line apart from those before it that are the same.
+func nth(twins map[string]int, line string) string {
+	twins[line]++
+	return strconv.Itoa(twins[line]) + " " + line
+}
+
+// foundEntry is an entry with its line, and the line that it stands behind, as nth
+// says it; "" at the beginning of the file.
 type foundEntry struct{ value, line, behind string }
 
 // findEntries returns the entries of the keys of group that are in data.
@@ -157,10 +164,10 @@ func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) 
 		}
 	}
 	found := map[string]foundEntry{}
-	last, before := "", ""
+	last, before, twins := "", "", map[string]int{}
 	for raw := range bytes.Lines(data) {
 		line, behind := strings.TrimSuffix(string(raw), "\n"), before
-		before = line
+		before = nth(twins, line)
 		if last != "" && line != "" && (line[0] == ' ' || line[0] == '\t') {
 			return nil, fmt.Errorf("the entry of %q goes on in the next line", printable(last))
 		}
@@ -236,10 +243,11 @@ func rewriteEntries(data []byte, group []*resource, edits map[string]*resource, 
 		delete(behind, line)
 		for _, r := range waiting {
 			write(r)
-			comeBack(r.Line)
+			comeBack("1 " + r.Line)
 		}
 	}
 	comeBack("")
+	twins := map[string]int{}
 	for raw := range bytes.Lines(data) {
 		line := strings.TrimSuffix(string(raw), "\n")
 		key, _ := entryKey(line, group[0].Format)
@@ -251,7 +259,7 @@ func rewriteEntries(data []byte, group []*resource, edits map[string]*resource, 
 		} else {
 			out.Write(raw)
 		}
-		comeBack(line)
+		comeBack(nth(twins, line))
 	}
 	for _, r := range group { // what is new comes last, in the order declared
 		if edits[r.Name] == r {
@@ -339,6 +347,9 @@ func (entryKind) publish(ctx context.Context, o *operation, resources []*resourc
 			reached(group, len(failed) == 0)
 			return edited, errors.Join(failed...)
 		})
+		if p := (*problem)(nil); errors.As(err, &p) && p.code == wire.CodeChanged {
+			reached(group, false) // it was found before anything was put in place
+		}
 		if err != nil {
 			return err
 		}
@@ -400,7 +411,7 @@ func removeMade(o *operation, r *resource) error {
 func replaceShared(o *operation, r *resource, disk Disk, temp string, edit func([]byte) ([]byte, error)) error {
 	name := r.Place.Path
 	for range 10 {
-		data, _, err := disk.Read(name, ownLimit)
+		data, info, err := disk.Read(name, ownLimit)
 		missing := errors.Is(err, fs.ErrNotExist)
 		if err != nil && !missing {
 			return fail(wire.CodeInternal, name, "it can't be read").because(err)
@@ -411,6 +422,10 @@ func replaceShared(o *operation, r *resource, disk Disk, temp string, edit func(
 		}
 		if bytes.Equal(edited, data) {
 			return nil
+		}
+		waiting, err := disk.Stat(temp)
+		if err == nil && !missing && waiting.Attributes != info.Attributes {
+			return changed(r, "the owner or mode of "+name+" is another")
 		}
 		err = disk.Overwrite(temp, edited)
 		if err == nil {
@@ -430,8 +445,8 @@ func replaceShared(o *operation, r *resource, disk Disk, temp string, edit func(
 		if err := disk.Exchange(temp, name); err != nil {
 			return fail(wire.CodeInternal, name, "it can't be put in place").because(err)
 		}
-		old, _, err := disk.Read(temp, ownLimit)
-		if err == nil && bytes.Equal(old, data) {
+		old, was, err := disk.Read(temp, ownLimit)
+		if err == nil && bytes.Equal(old, data) && was.Attributes == info.Attributes {
 			return nil
 		}
 		if err := disk.Exchange(temp, name); err != nil {

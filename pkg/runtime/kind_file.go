@@ -318,6 +318,9 @@ func (fileKind) sweep(o *operation, resources []*resource) error {
 	var failed error
 	for _, r := range resources {
 		failed = errors.Join(failed, r.unlessTaken(sweepTemp(o, r.Temp)))
+		if r.After == nil { // what was kept away goes now: it may hold secrets
+			failed = errors.Join(failed, sweepTemp(o, r.Trash))
+		}
 	}
 	return failed
 }

@@ -35,7 +35,7 @@ func (parkKind) observe(ctx context.Context, o *operation, resources []*resource
 		if mount, err := o.machine.disk.Mount(r.Place.Path); err != nil || mount == r.Place.Path {
 			return nil, errors.Join(fail(wire.CodeTaken, r.Name, "a file system is mounted there: it can't be moved"), err)
 		}
-		r.Before = &state{Type: info.Type, Attributes: info.Attributes}
+		r.Before = parked(info)
 	}
 	return nil, nil
 }
@@ -65,8 +65,16 @@ func (parkKind) publish(ctx context.Context, o *operation, resources []*resource
 			return changedBecause(r, err)
 		}
 		r.reached = true
+		if info, err := o.machine.disk.Stat(r.Trash); err != nil || !parked(info).is(r.Before) {
+			return r.giveBack(changed(r, "something else is in its place"), err, o.machine.disk.Rename(r.Trash, r.Place.Path))
+		}
 	}
 	return nil
+}
+
+// parked identifies what is moved: the very same thing, whatever it holds.
+func parked(info Info) *state {
+	return &state{Type: info.Type, Attributes: Attributes{Owner: info.Owner}, Size: int64(info.inode)}
 }
 
 func (parkKind) undo(_ context.Context, o *operation, resources []*resource) []error {

@@ -49,10 +49,8 @@ func (o *operation) resolveOwner(r *resource) (err error) {
 	if r.After == nil || (r.owner == "" && r.group == "") {
 		return nil
 	}
-	if o.accounts == nil {
-		if o.accounts, err = readAccountFiles(o.machine.disk); err != nil {
-			return err
-		}
+	if _, err := o.accountsNow(); err != nil {
+		return err
 	}
 	if r.After.UID, err = o.number(r.owner, kindUser, pathPasswd); err != nil {
 		return fail(wire.CodeMissing, r.Name, "its owner").because(err)
@@ -61,6 +59,14 @@ func (o *operation) resolveOwner(r *resource) (err error) {
 		return fail(wire.CodeMissing, r.Name, "its group").because(err)
 	}
 	return nil
+}
+
+// accountsNow returns the files of accounts as they are while declaring.
+func (o *operation) accountsNow() (files accountFiles, err error) {
+	if o.accounts == nil {
+		o.accounts, err = readAccountFiles(o.machine.disk)
+	}
+	return o.accounts, err
 }
 
 // number reads a number, or finds that of a name: declared by this operation,

@@ -67,11 +67,13 @@ func (o *operation) compare(s *step, drift bool) error {
 		default:
 			difference.Reason = "changed"
 		}
+		entry, known, err := o.registry.find(r.key())
+		if err != nil {
+			return err
+		}
+		r.Secret = r.Secret || entry.Secret
+		r.hidden = !known && r.looksSecret()
 		if drift && r.Before != nil {
-			entry, known, err := o.registry.find(r.key())
-			if err != nil {
-				return err
-			}
 			switch {
 			case known && entry.Digest == k.digest(r, r.Before):
 				difference.Reason = "stale"
@@ -79,10 +81,22 @@ func (o *operation) compare(s *step, drift bool) error {
 				difference.Reason = "hand-edited"
 			}
 		}
-		difference.Before, difference.After = show(k, r, r.Before), show(k, r, r.After)
+		difference.Before, difference.After = o.show(k, r, r.Before), o.show(k, r, r.After)
 		s.differs = append(s.differs, difference)
 	}
 	return nil
+}
+
+// looksSecret tells whether what is there now must not be shown although nobody
+// says so: what only its owner may read, and entries of passwd-files.
+func (r *resource) looksSecret() bool {
+	switch {
+	case r.Before == nil:
+		return false
+	case r.Kind == kindFile:
+		return r.Before.Mode&0o044 == 0
+	}
+	return r.Format == formatColon
 }
 
 // title names a resource to people.
@@ -94,15 +108,23 @@ func (r *resource) title() string {
 }
 
 // show describes one side of a difference; a secret is only named.
-func show(k kind, r *resource, s *state) string {
+func (o *operation) show(k kind, r *resource, s *state) string {
 	if s == nil {
 		return ""
 	}
-	if r.Secret {
+	if r.Secret || r.hidden && s == r.Before {
 		return "secret"
 	}
-	return printable(k.show(r, s))
+	text := printable(k.show(r, s))
+	if o.shown += len(text); o.shown > showAll {
+		return "(too much to be shown)"
+	}
+	return text
 }
+
+// showAll is how many bytes the differences of one answer may show: a frame
+// holds no more than wire.MaxPayload, and JSON makes texts longer.
+const showAll = 8 << 20
 
 // Kinds of scopes, beside those of resources: what may be ours and is to be
 // found without being declared.

@@ -39,6 +39,7 @@ type operation struct {
 	dirty    map[string]bool // directories with changes that are not synced
 	staged   bool            // by this session: what is reached is known
 	dry      bool            // nothing is to be changed: observe
+	shown    int             // bytes of differences
 	made     int             // temporary names given out
 	allKinds []namedKind
 	indexed  map[string]*resource // by key, while declaring
@@ -59,6 +60,7 @@ type step struct {
 	objects  []ObjectRecord
 	secrets  []string
 	actions  []string
+	reloaded []string
 	differs  []wire.Difference
 }
 
@@ -230,7 +232,7 @@ func (s *step) say(text string) { _, _ = s.output.Write([]byte(text)) }
 
 // report describes what became of the step.
 func (s *step) report() wire.StepReport {
-	report := wire.StepReport{Name: s.Name, Output: printable(redact(s.output.String(), s.secrets)), Actions: s.actions, Differences: s.differs}
+	report := wire.StepReport{Name: s.Name, Output: printable(redact(s.output.String(), s.secrets)), Actions: s.actions, Reloaded: s.reloaded, Differences: s.differs}
 	for _, r := range s.Resources {
 		if r.changes() {
 			report.Changed++
@@ -238,6 +240,6 @@ func (s *step) report() wire.StepReport {
 		}
 	}
 	// What was said is told once, not again with every word.
-	s.output, s.actions, s.differs = capped{}, nil, nil
+	s.output, s.actions, s.reloaded, s.differs = capped{}, nil, nil, nil
 	return report
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +147,46 @@ func TestTombstonesArePurgedWhenNothingCanArriveAnyMore(t *testing.T) {
 	names := keysOf(disk.Dump())
 	if slices.Contains(names, DefaultDirectory+"/ended/2026-01/"+number(1)) || slices.Contains(names, DefaultDirectory+"/ended/2026-01") {
 		t.Error("a tombstone is there after 185 days")
+	}
+}
+
+// A former runner ends the operation at the very moment at which a recovery
+// looks at it, or waits for its lock.
+func TestARecoveryFindsThatTheFormerRunnerHasEnded(t *testing.T) {
+	for _, moment := range []string{"read", "stat", "lock", "mkdir"} {
+		for _, word := range []wire.Word{wire.WordKeep, wire.WordUndo} {
+			m := newCrashMachine(t, 1)
+			stage := secondOperation()
+			first := m.connect()
+			words := wordsOf(stage)
+			for _, word := range words[:3] {
+				first.want(word.answer, word.word, word.content)
+			}
+			second := m.connect()
+			done := false
+			m.disk.SetHook(func(operation MemoryOperation) error {
+				ours := operation.Process == "runtime 3" && strings.Contains(operation.Path, stage.Operation) || operation.Name == "lock"
+				if done || operation.Name != moment || !ours {
+					return nil
+				}
+				done = true
+				_, _, _ = first.try(wire.WordKeep, words[3].content) // unless it is dead already
+				return nil
+			})
+			content := any(wire.Keep{Operation: stage.Operation})
+			if word == wire.WordUndo {
+				content = undoOf(stage)
+			}
+			answer, report := second.say(word, content)
+			m.disk.SetHook(nil)
+			again, _ := second.say(word, content)
+			if answer != again || answer != wire.WordKept && answer != wire.WordUndone {
+				t.Errorf("%s while the former runner ends at %s: %s, then %s: %s", word, moment, answer, again, describe(report))
+			}
+			m.nothingLeft()
+			_ = second.close()
+			_ = first.out.Close()
+			<-first.done
+		}
 	}
 }

@@ -110,6 +110,7 @@ func (o *operation) reload(ctx context.Context, unit string, back bool) error {
 		}
 	}
 	if o.machine.standIns {
+		owner.reloaded = append(owner.reloaded, unit)
 		owner.actions = append(owner.actions, "stand-in: reload of "+unit+" announced, not done")
 		return nil
 	}
@@ -121,7 +122,7 @@ func (o *operation) reload(ctx context.Context, unit string, back bool) error {
 		if _, err := systemctl("reload-or-restart"); err != nil {
 			return err
 		}
-		owner.actions = append(owner.actions, "reloaded "+unit)
+		owner.actions, owner.reloaded = append(owner.actions, "reloaded "+unit), append(owner.reloaded, unit)
 		return nil
 	}
 	if _, err := systemctl("reload"); err != nil {
@@ -139,7 +140,7 @@ func (o *operation) reload(ctx context.Context, unit string, back bool) error {
 	if state, err := systemctl("is-active"); err != nil {
 		return fail(wire.CodeChild, unit, "after the reload it is %s", oneLine(state.Output)).because(err)
 	}
-	owner.actions = append(owner.actions, "reloaded "+unit)
+	owner.actions, owner.reloaded = append(owner.actions, "reloaded "+unit), append(owner.reloaded, unit)
 	return nil
 }
 

@@ -43,6 +43,7 @@ type registryEntry struct {
 	Digest string `json:"digest,omitempty"` // "" for one that is ours no longer
 	Step   string `json:"step,omitempty"`
 	Object string `json:"object,omitempty"`
+	Secret bool   `json:"secret,omitempty"` // its content is never shown
 }
 
 // registryLog is one file of the registry: lines of "ID ENTRY CHECKSUM".

@@ -44,6 +44,7 @@ type resource struct {
 	expectedID uint32 // of a user or group that goes; 0: any
 	hash       string // of a user's password; "": as it is
 	expired    bool   // whether a user may log in no more
+	hidden     bool   // what is there now must not be shown
 	reached    bool   // publish has come to it: it may be live
 	wanted     string // identifies what is declared
 	dropped    bool   // another declaration replaced it

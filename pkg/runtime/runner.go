@@ -66,6 +66,8 @@ type Child struct {
 	// key NUL state before NUL content NUL … for ChildAct.
 	Input   []byte
 	Timeout time.Duration // 0: DefaultTimeout
+	// Secrets are taken out of its output before that is capped.
+	Secrets []string
 }
 
 // DefaultTimeout ends a child whose step says nothing.

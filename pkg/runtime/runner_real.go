@@ -33,9 +33,15 @@ const (
 	// epilogueAct calls one function of acts.sh with the keys as arguments.
 	epilogueAct = "\n\"$@\"\n"
 
-	childPath   = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	nobody      = 65534
-	answerLimit = 256 << 20 // what a child may answer on descriptor 4
+	childPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	nobody    = 65534
+
+	// The declaring part has a user of its own, whom no other process has and who
+	// owns nothing: otherwise any process of nobody could trace it, and declare
+	// in its place. The numbers are above all that Debian, systemd and subordinate
+	// ids use; which one it is follows from the number of the runtime's process.
+	firstDeclarer = 2_140_000_000
+	answerLimit   = 256 << 20 // what a child may answer on descriptor 4
 )
 
 // RealRunner runs children as processes of this machine.
@@ -45,6 +51,7 @@ type RealRunner struct {
 	machine  Machine
 	groups   *controlGroups // nil where there are none
 	asNobody bool
+	declarer uint32     // the user that declaring parts run as
 	sole     bool       // all children of this process are the runner's
 	mutex    sync.Mutex // one child at a time: all that is left after it is its own
 }
@@ -78,6 +85,7 @@ func NewRealRunner(root string, sole bool) (*RealRunner, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.declarer = declarer(os.Getpid())
 	r.self = Identity{PID: os.Getpid(), Start: start, BootID: r.machine.BootID}
 	r.self.Mark = fmt.Sprintf("%d.%d.%s", r.self.PID, r.self.Start, r.self.BootID)
 	if r.groups = openControlGroups(r.self.PID); r.groups != nil {
@@ -85,10 +93,6 @@ func NewRealRunner(root string, sole bool) (*RealRunner, error) {
 	}
 	return r, nil
 }
-
-// NewSystemRunner returns a runner of this machine for use outside a session: a
-// trial of a backend's declaring part. Close it by closing the io.Closer.
-func NewSystemRunner() (Runner, error) { return NewRealRunner("/", false) }
 
 // Close removes what the runner has made for its children.
 func (r *RealRunner) Close() error {
@@ -106,13 +110,8 @@ func (r *RealRunner) Machine() Machine { return r.machine }
 
 // Find implements Runner.
 func (r *RealRunner) Find(program string) bool {
-	for _, directory := range strings.Split(childPath, ":") {
-		info, err := os.Stat(filepath.Join(directory, program))
-		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return true
-		}
-	}
-	return false
+	_, err := lookPath(program)
+	return err == nil
 }
 
 // Run implements Runner.
@@ -127,7 +126,7 @@ func (r *RealRunner) Run(ctx context.Context, child Child) (Result, error) {
 	if child.Timeout <= 0 {
 		child.Timeout = DefaultTimeout
 	}
-	return r.run(ctx, command, files, child.Timeout)
+	return r.run(ctx, command, files, child)
 }
 
 // childFiles are the descriptors of a child, on our side.
@@ -208,11 +207,31 @@ func (r *RealRunner) attributes(kind ChildKind) *syscall.SysProcAttr {
 		attributes.UseCgroupFD, attributes.CgroupFD = true, r.groups.directory
 	}
 	if kind == ChildDeclare && r.asNobody {
-		attributes.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{}}
+		attributes.Credential = &syscall.Credential{Uid: r.declarer, Gid: r.declarer, Groups: []uint32{}}
 		// No network, and processes of its own: when the first dies, all do.
 		attributes.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC
 	}
 	return attributes
+}
+
+// declarer returns the user of declaring parts: nobody in a container that maps
+// no such numbers.
+func declarer(pid int) uint32 {
+	uid := uint64(firstDeclarer + pid)
+	for _, name := range []string{"/proc/self/uid_map", "/proc/self/gid_map"} {
+		data, err := os.ReadFile(name)
+		mapped := false
+		for line := range strings.Lines(string(data)) {
+			var inside, outside, count uint64
+			if n, err := fmt.Sscan(line, &inside, &outside, &count); err == nil && n == 3 && uid >= inside && uid-inside < count {
+				mapped = true
+			}
+		}
+		if err != nil || !mapped {
+			return nobody
+		}
+	}
+	return uint32(uid)
 }
 
 func lookPath(program string) (string, error) {
@@ -243,7 +262,7 @@ func memoryFile(name string, content []byte) (*os.File, error) {
 }
 
 // run starts the command and sees it, and all that it started, to their end.
-func (r *RealRunner) run(ctx context.Context, command *exec.Cmd, files *childFiles, timeout time.Duration) (Result, error) {
+func (r *RealRunner) run(ctx context.Context, command *exec.Cmd, files *childFiles, child Child) (Result, error) {
 	started, ended := make(chan error, 1), make(chan error, 1)
 	go func() {
 		// The signal that a child gets at our death is sent when the thread that
@@ -274,15 +293,16 @@ func (r *RealRunner) run(ctx context.Context, command *exec.Cmd, files *childFil
 	files.toClose = nil
 
 	var output capped
+	plain := newRedactor(&output, child.Secrets)
 	var answer limited
 	var readers sync.WaitGroup
-	readers.Go(func() { _, _ = io.Copy(&output, files.output) })
+	readers.Go(func() { _, _ = io.Copy(plain, files.output) })
 	if files.answer != nil {
 		readers.Go(func() { _, _ = io.Copy(&answer, files.answer) })
 	}
 
 	var result Result
-	timer := time.NewTimer(timeout)
+	timer := time.NewTimer(child.Timeout)
 	defer timer.Stop()
 	running := true
 	select {
@@ -303,6 +323,7 @@ func (r *RealRunner) run(ctx context.Context, command *exec.Cmd, files *childFil
 		_ = files.answer.SetReadDeadline(time.Now().Add(time.Second))
 	}
 	readers.Wait()
+	plain.flush()
 	result.Output, result.Answer = output.String(), answer.data
 	result.ExitCode = exitCode(command)
 	if err == nil && answer.over {

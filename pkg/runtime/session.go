@@ -65,8 +65,13 @@ func Serve(ctx context.Context, options Options) error {
 		options.Directory = DefaultDirectory
 	}
 	s := &session{conn: wire.NewConn(options.Input, options.Output), refused: map[string]bool{}}
+	// It may lie behind a link of the administrator's, as /var does on some servers.
+	own, err := newResolver(options.Disk).directory(options.Directory, 0)
+	if err != nil {
+		return err
+	}
 	s.machine = &machine{
-		records: &records{disk: options.Disk, clock: options.Clock, dir: options.Directory},
+		records: &records{disk: options.Disk, clock: options.Clock, dir: own.Path},
 		runner:  options.Runner, standIns: options.StandIns, progress: s.progress,
 	}
 	if err := s.hello(); err != nil {
@@ -83,7 +88,7 @@ func Serve(ctx context.Context, options Options) error {
 	})
 	background.Go(func() { s.heartbeats(alive, cancel, options.Clock) })
 
-	err := s.work(alive, frames)
+	err = s.work(alive, frames)
 	cancel()
 	closer, closes := options.Input.(io.Closer)
 	if closes {
@@ -364,6 +369,7 @@ func (s *session) leave(ctx context.Context) error {
 		return s.undoAll(ctx, o)
 	case wire.StateKept, wire.StateUndone:
 		s.machine.purge()
+		s.machine.purgeTrash()
 	}
 	return nil
 }

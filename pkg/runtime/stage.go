@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"orchestra/pkg/wire"
@@ -207,7 +208,7 @@ func (o *operation) take(s *step, d declaration) error {
 		return checkScope(s.scopes[len(s.scopes)-1])
 	}
 	for _, k := range o.allKinds {
-		if !contains(k.verbs, d.Verb) {
+		if !slices.Contains(k.verbs, d.Verb) {
 			continue
 		}
 		r, err := k.declare(s, d)
@@ -229,29 +230,20 @@ func (o *operation) take(s *step, d declaration) error {
 	return fmt.Errorf("there is no verb %q", printable(d.Verb))
 }
 
-func contains(list []string, wanted string) bool {
-	for _, word := range list {
-		if word == wanted {
-			return true
-		}
-	}
-	return false
-}
-
 func (o *operation) takePlain(s *step, verb, argument string) error {
 	switch verb {
 	case "check":
 		if !isName(argument) {
 			return fmt.Errorf("%q can't be the name of a function", printable(argument))
 		}
-		if !contains(s.Checks, argument) {
+		if !slices.Contains(s.Checks, argument) {
 			s.Checks = append(s.Checks, argument)
 		}
 	case "reload":
 		if !isUnit(argument) {
 			return fmt.Errorf("%q can't be the name of a unit", printable(argument))
 		}
-		if !contains(s.Units, argument) {
+		if !slices.Contains(s.Units, argument) {
 			s.Units = append(s.Units, argument)
 		}
 	case "need":

@@ -29,6 +29,7 @@ import (
 //	ended/MONTH/ID  the state logs of ended operations: tombstones
 //	registry/       hashes last kept, by resource
 //	trash/          what was parked; other file systems have one of their own
+//	trash.log       what lies in them, and where it was
 const (
 	fileLock     = "lock"
 	filePanel    = "panel"

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -92,13 +93,62 @@ func (c *capped) String() string {
 	return fmt.Sprintf("%s\n[… %d bytes left out …]\n%s", c.head, c.dropped, c.tail)
 }
 
+// leastSecret is how long a secret must be to be looked for: a shorter one would
+// only mark where it is.
+const leastSecret = 4
+
+const redacted = "[secret]"
+
 // redact removes secrets from text.
 func redact(text string, secrets []string) string {
 	for _, secret := range secrets {
-		// A very short one would only mark where it is.
-		if len(secret) >= 4 {
-			text = strings.ReplaceAll(text, secret, "[secret]")
+		if len(secret) >= leastSecret {
+			text = strings.ReplaceAll(text, secret, redacted)
 		}
 	}
 	return text
+}
+
+// redactor removes secrets from what is written to it, before it is capped: else
+// half of one could be left where the middle is cut out.
+type redactor struct {
+	out      io.Writer
+	replacer *strings.Replacer
+	longest  int
+	held     []byte // may end in the beginning of a secret
+}
+
+func newRedactor(out io.Writer, secrets []string) *redactor {
+	r := &redactor{out: out}
+	var pairs []string
+	for _, secret := range secrets {
+		if len(secret) >= leastSecret {
+			pairs, r.longest = append(pairs, secret, redacted), max(r.longest, len(secret))
+		}
+	}
+	if len(pairs) > 0 {
+		r.replacer = strings.NewReplacer(pairs...)
+	}
+	return r
+}
+
+// Write implements io.Writer.
+func (r *redactor) Write(data []byte) (int, error) {
+	if r.replacer == nil {
+		return r.out.Write(data)
+	}
+	r.held = []byte(r.replacer.Replace(string(r.held) + string(data)))
+	if keep := r.longest - 1; len(r.held) > keep {
+		if _, err := r.out.Write(r.held[:len(r.held)-keep]); err != nil {
+			return 0, err
+		}
+		r.held = append([]byte(nil), r.held[len(r.held)-keep:]...)
+	}
+	return len(data), nil
+}
+
+// flush writes what was held back.
+func (r *redactor) flush() {
+	_, _ = r.out.Write(r.held)
+	r.held = nil
 }

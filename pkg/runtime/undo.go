@@ -59,7 +59,10 @@ func (s *session) find(ctx context.Context, id string) (*operation, error) {
 	h, err := m.history(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := m.disk.Stat(m.path(directoryOut, id)); err != nil {
-			return nil, err
+			// Whoever had it may have ended it between the two looks.
+			ended, err := m.tombstone(id)
+			o.state = ended.State
+			return o, err
 		}
 		// Its directory was made, and lost what was in it: nothing else was made yet.
 		h = history{State: wire.StateStaging, torn: true}
@@ -72,11 +75,17 @@ func (s *session) find(ctx context.Context, id string) (*operation, error) {
 	if o.state == wire.StateNone {
 		o.state = wire.StateStaging
 	}
-	if err := s.takeOver(ctx, o); err != nil {
+	err = s.takeOver(ctx, o)
+	if errors.Is(err, errEnded) {
+		return o, nil
+	}
+	if err != nil {
 		return o, err
 	}
 	return o, o.readPlan()
 }
+
+var errEnded = errors.New("the operation has ended meanwhile")
 
 // takeOver makes this session the one that works on an operation: the former
 // runner is killed first, since a free lock proves nothing while a child lives.
@@ -94,7 +103,13 @@ func (s *session) takeOver(ctx context.Context, o *operation) error {
 	if err := s.takeLock(ctx, recoveryWait); err != nil {
 		return err
 	}
-	// What it wrote last is only known now.
+	// What it wrote last is only known now; it may even have ended the operation.
+	if ended, err := s.machine.tombstone(o.id); err == nil {
+		o.state = ended.State
+		return errEnded
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	h, err := s.machine.history(o.id)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -145,6 +160,11 @@ func (s *session) bury(ctx context.Context, word wire.Undo) (*operation, error) 
 			err = s.undoAll(ctx, o)
 		}
 		return o, err
+	}
+	if ended, known := m.tombstone(word.Operation); err == nil && known == nil {
+		o := newOperation(m, word.Operation)
+		o.state = ended.State
+		return o, m.removeAll(m.path(directoryOut, word.Operation))
 	}
 	if err == nil {
 		var more []string

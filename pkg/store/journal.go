@@ -72,7 +72,8 @@ const (
 	OutcomeKept      ServerOutcome = "kept"      // it has the new content
 	OutcomeUndone    ServerOutcome = "undone"    // it has the old content
 	OutcomeUntouched ServerOutcome = "untouched" // nothing was ever sent to it
-	OutcomeDirty     ServerOutcome = "dirty"     // it is to be converged when it is reached
+	OutcomeQueued    ServerOutcome = "queued"    // it is to be converged when it is reached, or enabled
+	OutcomeOwing     ServerOutcome = "owing"     // it has the new content, and is told to keep it when it is reached
 	OutcomeAbandoned ServerOutcome = "abandoned" // it was adopted, or taken out of service, meanwhile
 )
 

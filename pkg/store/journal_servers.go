@@ -63,40 +63,44 @@ func (t *Tx) Confirm(ctx context.Context, sequences map[int64]int64) error {
 	return nil
 }
 
-// Owe records operations that a server out of reach must hear the undoing of
-// before anything else.
+// Owe records operations that a server out of reach must hear the end of before
+// anything else.
 func (t *Tx) Owe(ctx context.Context, number int64, servers []int64) error {
 	for _, server := range servers {
 		_, err := t.Exec(ctx, "INSERT OR IGNORE INTO system_debt (server, operation) VALUES (?, ?)", server, number)
 		if err != nil {
-			return wrap(err, "recording what a server must undo first")
+			return wrap(err, "recording what a server must end first")
 		}
 	}
 	return nil
 }
 
-// Debt is an operation that a server must hear the undoing of.
+// Debt is an operation that a server must hear the end of.
 type Debt struct {
 	Number   int64
 	ID       string
 	Sequence int64
+	// Keep says that it is committed, and was live on this server: then it is to
+	// be kept. A server that was left out before the commit undoes it.
+	Keep bool
 }
 
-// Debts returns what a server must hear the undoing of, newest first.
+// Debts returns what a server must hear the end of, newest first.
 func (t *Tx) Debts(ctx context.Context, server int64) ([]Debt, error) {
 	var debts []Debt
 	err := t.each(ctx, func(rows *sql.Rows) error {
 		var debt Debt
-		err := rows.Scan(&debt.Number, &debt.ID, &debt.Sequence)
+		err := rows.Scan(&debt.Number, &debt.ID, &debt.Sequence, &debt.Keep)
 		debts = append(debts, debt)
 		return err
-	}, `SELECT d.operation, o.id, COALESCE(s.sequence, 0) FROM system_debt d JOIN system_operation o ON o.number = d.operation
+	}, `SELECT d.operation, o.id, COALESCE(s.sequence, 0),
+		o.state IN ('committed', 'done') AND COALESCE(s.outcome, '') IN ('abandoned', 'owing') FROM system_debt d JOIN system_operation o ON o.number = d.operation
 		LEFT JOIN system_operation_server s ON s.operation = d.operation AND s.server = d.server
 		WHERE d.server = ? ORDER BY d.operation DESC`, server)
 	return debts, err
 }
 
-// Settle records that a server has undone an operation that it owed.
+// Settle records that a server has ended an operation that it owed.
 func (t *Tx) Settle(ctx context.Context, server int64, numbers []int64) error {
 	for _, number := range numbers {
 		if _, err := t.Exec(ctx, "DELETE FROM system_debt WHERE server = ? AND operation = ?", server, number); err != nil {
@@ -153,4 +157,35 @@ func (t *Tx) Pending(ctx context.Context, servers []int64) (map[int64]bool, erro
 	}, `SELECT server FROM system_dirty WHERE server IN (SELECT value FROM json_each(?1))
 		UNION SELECT server FROM system_debt WHERE server IN (SELECT value FROM json_each(?1))`, string(list))
 	return pending, err
+}
+
+// Owed returns how many changes are owed to each server that is owed any:
+// objects whose last change it has not heard of, and operations that it must
+// hear the undoing of.
+func (t *Tx) Owed(ctx context.Context) (map[int64]int, error) {
+	owed := map[int64]int{}
+	err := t.each(ctx, func(rows *sql.Rows) error {
+		var server int64
+		var count int
+		err := rows.Scan(&server, &count)
+		owed[server] = count
+		return err
+	}, "SELECT server, COUNT(*) FROM (SELECT server FROM system_dirty UNION ALL SELECT server FROM system_debt) GROUP BY server")
+	return owed, err
+}
+
+// OwedOf returns the servers that some objects of a noun are owed to.
+func (t *Tx) OwedOf(ctx context.Context, noun string, ids []int64) ([]int64, error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, wrap(err, "looking for dirty marks")
+	}
+	var servers []int64
+	err = t.each(ctx, func(rows *sql.Rows) error {
+		var server int64
+		err := rows.Scan(&server)
+		servers = append(servers, server)
+		return err
+	}, "SELECT DISTINCT server FROM system_dirty WHERE noun = ? AND object IN (SELECT value FROM json_each(?)) ORDER BY server", noun, string(list))
+	return servers, err
 }

@@ -62,6 +62,10 @@ func (p *Planner) Set(ctx context.Context, row noun.Row, values noun.Values) (no
 		return noun.Row{}, err
 	}
 	if after.Values.Equal(before.Values) {
+		if p.unchanged == nil {
+			p.unchanged = map[string][]int64{}
+		}
+		p.unchanged[row.Noun] = append(p.unchanged[row.Noun], row.ID)
 		return before.Clone(), p.markRead(ctx, before)
 	}
 	for _, f := range table.fields {

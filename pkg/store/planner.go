@@ -15,14 +15,16 @@ import (
 type Planner struct {
 	*Tx
 
-	changes  []noun.Change
-	sent     []Sent
-	warnings []message.Text
-	written  map[int64]bool
-	read     map[int64]bool
-	counters map[string]int64 // the last number given, as far as known here
-	advanced map[string]bool  // the counters that gave a number
-	world    bool
+	changes []noun.Change
+	sent    []Sent
+	// unchanged are objects that were set to what they are.
+	unchanged map[string][]int64
+	warnings  []message.Text
+	written   map[int64]bool
+	read      map[int64]bool
+	counters  map[string]int64 // the last number given, as far as known here
+	advanced  map[string]bool  // the counters that gave a number
+	world     bool
 
 	// scope is where the hooks of a change may write, nil outside of hooks.
 	scope *scope
@@ -74,6 +76,9 @@ func (p *Planner) Changes() []noun.Change { return p.changes }
 
 // Sent returns the service-owned values.
 func (p *Planner) Sent() []Sent { return p.sent }
+
+// Unchanged returns the objects that were set to what they are, by noun.
+func (p *Planner) Unchanged() map[string][]int64 { return p.unchanged }
 
 // Warnings returns what was to be told, each once.
 func (p *Planner) Warnings() []message.Text { return p.warnings }

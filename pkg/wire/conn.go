@@ -34,6 +34,9 @@ const (
 var (
 	ErrBroken = errors.New("a broken frame")
 	ErrNoise  = errors.New("no frame in what the other side said")
+	// ErrUnsent is no end of the connection: a word could not be encoded, and
+	// nothing of it was sent.
+	ErrUnsent = errors.New("it can't be sent")
 )
 
 // Frame is one word with its content.
@@ -90,11 +93,11 @@ func (c *Conn) Send(word Word, payload any) error {
 	}
 	content, err := json.Marshal(payload)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", word, err)
+		return fmt.Errorf("%w: encode %s: %w", ErrUnsent, word, err)
 	}
 	frame, err := appendFrame(nil, word, content)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrUnsent, err)
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
