@@ -148,7 +148,7 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		return wire.WordObserved, report
 	case wire.WordProbe:
 		return wire.WordProbed, wire.Probed{
-			Time: testTime, Missing: []string{"rsync"}, FreeBytes: map[string]uint64{"/": 1 << 40},
+			Time: testTime, Missing: []string{"rrsync"}, FreeBytes: map[string]uint64{"/": 1 << 40},
 			SSHD: map[string]string{"usedns": "yes", "maxstartups": "2:30:100"},
 		}
 	}

@@ -33,11 +33,14 @@ func (a *app) logCommand() *cobra.Command {
 	list.Flags().Var(limitValue{&a.flags.limit}, "limit", a.say(message.New("Show so many at most (%d)", defaultLogLimit)))
 	list.Flags().Lookup("limit").Annotations = map[string][]string{sectionKey: {sectionList}}
 	show := &cobra.Command{
-		Use:     "show NUMBER",
+		Use:     "show [NUMBER]",
 		Short:   a.say(message.New("Show one operation: who, why, what changed, and what each server did")),
-		Example: "orchestra log show 7",
-		Args:    exactly(1, "NUMBER"),
+		Example: "orchestra log show\norchestra log show 7",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.logShow(cmd.Context(), 0)
+			}
 			number, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || number < 1 {
 				return fault.New(fault.Usage, "%q is no number of an operation", shown(args[0])).
@@ -120,6 +123,16 @@ type phaseDocument struct {
 func (a *app) logShow(ctx context.Context, number int64) error {
 	var record *store.OperationRecord
 	err := a.view(ctx, func(tx *store.Tx) error {
+		if number == 0 { // the last one
+			last, err := tx.Operations(ctx, 1)
+			if err != nil {
+				return err
+			}
+			if len(last) == 0 {
+				return fault.New(fault.NotFound, "there is no operation yet")
+			}
+			number = last[0].Number
+		}
 		var err error
 		record, err = tx.Operation(ctx, number)
 		return err

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"orchestra/pkg/fault"
+	"orchestra/pkg/message"
+	"orchestra/pkg/prompt"
 )
 
 // Main runs one command line, without the program's name, and returns the exit
@@ -37,6 +39,10 @@ func (a *app) finish(ctx context.Context, err error) int {
 	case errors.Is(err, syscall.EPIPE):
 		// Whoever read our output has read enough, as head(1) does.
 		return 0
+	}
+	if errors.Is(err, prompt.ErrInterrupted) {
+		a.tell(message.New("interrupted; nothing was changed"))
+		return fault.Interrupted.ExitCode()
 	}
 	if kind := fault.KindOf(err); ctx.Err() != nil && (kind == fault.Internal || kind != fault.Unrecovered && errors.Is(err, context.Canceled)) {
 		err = fault.New(fault.Interrupted, "interrupted").Because(err)

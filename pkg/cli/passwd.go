@@ -17,7 +17,7 @@ func (a *app) passwdCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "passwd NOUN NAME",
 		Short:   a.say(message.New("Change a password")),
-		Long:    a.say(message.New("Change a password.\n\nAt a terminal it is asked for, twice; in a script it is read from standard input or made up. It is never an argument.")),
+		Long:    a.say(message.New("Change a password.\n\nAt a terminal it is asked for, twice; in a script it is read from standard input with --password-stdin, or made up with --generate-password. It is never an argument.")),
 		Example: "orchestra passwd user ana\norchestra passwd user ana --generate-password",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

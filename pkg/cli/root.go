@@ -282,7 +282,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 			}
 		})
 		if near := nearest(name, names); near != "" {
-			return e.WithHint("did you mean %s? %s lists them all", "--"+near, helpHint)
+			return e.WithHint("did you mean %q? %s lists them all", "--"+near, helpHint)
 		}
 		return e.WithHint("%s", helpHint)
 	case errors.As(err, &syntax):

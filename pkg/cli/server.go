@@ -247,7 +247,12 @@ func (a *app) showChecked(results []checked) error {
 		return err
 	}
 	if first != nil {
-		return fault.New(fault.KindOf(first), "not reached: %s", strings.Join(unreachable, ", ")).Because(first)
+		missed := fault.New(fault.KindOf(first), "not reached: %s", strings.Join(unreachable, ", "))
+		if a.format() == output.FormatTable && a.flags.jq == "" {
+			missed.Hint = hintOf(first) // the table has said why
+			return missed
+		}
+		return missed.Because(first)
 	}
 	if len(failing) > 0 {
 		return fault.New(fault.Failed, "not ready: %s", strings.Join(failing, ", ")).
@@ -317,7 +322,8 @@ func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
 		_, _ = fmt.Fprintf(errs, "  %-20s %s\n", output.Escape(key.Type), paint.Bold(output.Escape(key.Fingerprint)))
 		lines = append(lines, key.Line)
 	}
-	_, _ = fmt.Fprintln(errs, a.say(message.New("Compare them with what the server itself says, on its console: %s", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")))
+	_, _ = fmt.Fprintln(errs, a.say(message.New("Compare them with what the server itself says, on its console:")))
+	_, _ = fmt.Fprintln(errs, "  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
 	agreed, err := a.asker().Confirm(ctx, a.say(message.New("Are they the server's?")))
 	if err != nil {
 		return err

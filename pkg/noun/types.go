@@ -160,7 +160,7 @@ func (t Choice) Parse(text string) (any, error) {
 	}
 	err := fault.New(fault.Invalid, "%q is none of %s", Excerpt(text), strings.Join(t, ", "))
 	if near := fault.Nearest(text, t); near != "" {
-		return nil, err.WithHint("Did you mean %s?", near)
+		return nil, err.WithHint("did you mean %q?", near)
 	}
 	return nil, err
 }

@@ -136,7 +136,7 @@ func (l *Lines) ask(ctx context.Context, question string, echo bool) (string, er
 }
 
 func interrupted(cause error) error {
-	return fault.New(fault.Interrupted, "interrupted").Because(cause)
+	return fault.New(fault.Interrupted, "interrupted").Because(errors.Join(ErrInterrupted, cause))
 }
 
 // lineReader reads one line at a time and never a byte more, so that what

@@ -5,10 +5,14 @@ package prompt
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"orchestra/pkg/fault"
 )
+
+// ErrInterrupted is in the chain of the error of a question that was cancelled.
+var ErrInterrupted = errors.New("interrupted at a question")
 
 // Asker asks a person. Every method returns the context's error when it is
 // cancelled while waiting, with the terminal as it was.

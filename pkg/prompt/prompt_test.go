@@ -79,7 +79,7 @@ func TestInterruptedQuestion(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := a.Secret(ctx, "Password"); !fault.Is(err, fault.Interrupted) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := a.Secret(ctx, "Password"); !fault.Is(err, fault.Interrupted) || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrInterrupted) {
 		t.Fatalf("%v", err)
 	}
 	if quiet != 0 {

@@ -113,8 +113,8 @@ func (l *login) changedKey() error {
 		return fault.New(fault.Unreachable, "the host key of server %s is revoked: %s; nothing was sent", name, seen).
 			WithHint("orchestra server set %s --host-key …, once the server has a new key", name)
 	}
-	return fault.New(fault.Unreachable, "the host key of server %s has changed: %s instead of %s; nothing was sent", name, seen, l.keys.fingerprints()).
-		WithHint("if its administrator confirms the new key: orchestra server set %s --host-key %q", name, line(l.keys.seen))
+	return fault.New(fault.Unreachable, "server %s shows another host key than the one that is pinned: %s instead of %s; nothing was sent", name, seen, l.keys.fingerprints()).
+		WithHint("if it was reinstalled, or the key was mistyped: orchestra server set %s --host-key %q", name, line(l.keys.seen))
 }
 
 // noCommonAlgorithm is a server that offers nothing of what we want.

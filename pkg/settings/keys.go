@@ -134,7 +134,7 @@ func oneOf(words ...string) func(any) error {
 		}
 		err := fault.New(fault.Invalid, "%q is none of %s", text, strings.Join(words, ", "))
 		if near := fault.Nearest(text, words); near != "" {
-			return err.WithHint("Did you mean %s?", near)
+			return err.WithHint("did you mean %q?", near)
 		}
 		return err
 	}

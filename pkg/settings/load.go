@@ -195,7 +195,7 @@ func in(source Source, name string, err error) error {
 
 func nearest(err *fault.Error, name string, names []string) error {
 	if near := fault.Nearest(name, names); near != "" {
-		return err.WithHint("Did you mean %s?", near)
+		return err.WithHint("did you mean %q?", near)
 	}
 	return err.WithHint("orchestra config show --explain")
 }

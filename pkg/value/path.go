@@ -19,7 +19,7 @@ func AbsolutePath(path string) (string, error) {
 	if !found {
 		return "", fault.New(fault.Invalid, "%q is not an absolute path", cut(path))
 	}
-	if _, err := RelativePath(rest); err != nil {
+	if err := checkPath(rest, path); err != nil {
 		return "", err
 	}
 	return path, nil
@@ -27,30 +27,38 @@ func AbsolutePath(path string) (string, error) {
 
 // RelativePath is AbsolutePath for a path below some directory.
 func RelativePath(path string) (string, error) {
+	if err := checkPath(path, path); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// checkPath checks a relative path; messages quote it as it was typed.
+func checkPath(path, typed string) error {
 	if path == "" {
-		return "", fault.New(fault.Invalid, "a path is needed")
+		return fault.New(fault.Invalid, "a path is needed")
 	}
 	if len(path) > PathLimit {
-		return "", fault.New(fault.Invalid, "%q is longer than %d characters", cut(path), PathLimit)
+		return fault.New(fault.Invalid, "%q is longer than %d characters", cut(typed), PathLimit)
 	}
 	for component := range strings.SplitSeq(path, "/") {
 		switch {
 		case component == "":
-			return "", fault.New(fault.Invalid, "%q has an empty component: a slash at its beginning or end, or two in a row", cut(path))
+			return fault.New(fault.Invalid, "%q has an empty component: a slash at its beginning or end, or two in a row", cut(typed))
 		case component == "." || component == "..":
-			return "", fault.New(fault.Invalid, `%q has a component "." or ".."`, cut(path))
+			return fault.New(fault.Invalid, `%q has a component "." or ".."`, cut(typed))
 		case component[0] == '-':
-			return "", fault.New(fault.Invalid, "%q has a component that begins with a dash", cut(path))
+			return fault.New(fault.Invalid, "%q has a component that begins with a dash", cut(typed))
 		case len(component) > 255:
-			return "", fault.New(fault.Invalid, "%q has a component of more than 255 characters", cut(path))
+			return fault.New(fault.Invalid, "%q has a component of more than 255 characters", cut(typed))
 		}
 		for i := range len(component) {
 			if c := component[i]; !isLower(c) && !isUpper(c) && !isDigit(c) && !strings.ContainsRune("._-+@", rune(c)) {
-				return "", fault.New(fault.Invalid, `%q has other characters than letters, digits, ".", "_", "-", "+" and "@"`, cut(path))
+				return fault.New(fault.Invalid, `%q has other characters than letters, digits, ".", "_", "-", "+" and "@"`, cut(typed))
 			}
 		}
 	}
-	return path, nil
+	return nil
 }
 
 // Within tells whether path, canonical, is below root (not root itself).

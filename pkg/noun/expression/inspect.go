@@ -110,7 +110,7 @@ func refused(word string) error {
 	all := slices.Concat(functions, predicates)
 	err := fault.New(fault.Invalid, "a condition knows no %q", noun.Excerpt(word))
 	if near := fault.Nearest(word, all); near != "" {
-		return err.WithHint("Did you mean %s?", near)
+		return err.WithHint("did you mean %q?", near)
 	}
 	return err.WithHint("It has %s, %s, %s.", list(operators), list(functions), list(predicates))
 }
@@ -151,7 +151,7 @@ func unknown(name string, environment Environment) error {
 	names := slices.Sorted(maps.Keys(environment))
 	err := fault.New(fault.Invalid, "there is no field %q here", noun.Excerpt(name))
 	if near := fault.Nearest(name, names); near != "" {
-		return err.WithHint("Did you mean %s?", near)
+		return err.WithHint("did you mean %q?", near)
 	}
 	return err.WithHint("There are %s.", list(names))
 }

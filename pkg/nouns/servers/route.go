@@ -112,7 +112,7 @@ func findBackend(backends Backends, name string) (Backend, error) {
 	}
 	refusal := fault.New(fault.Invalid, "there is no backend %q", name).About("route.name")
 	if near := fault.Nearest(name, names); near != "" {
-		return Backend{}, refusal.WithHint("Did you mean %s?", near)
+		return Backend{}, refusal.WithHint("did you mean %q?", near)
 	}
 	return Backend{}, refusal.WithHint("orchestra backend list")
 }
@@ -137,7 +137,7 @@ func checkAfter(ctx context.Context, view noun.View, route noun.Row) error {
 		if _, known := waits[name]; !known {
 			refusal := fault.New(fault.Invalid, "there is no route %q", name).About("route.after")
 			if near := fault.Nearest(name, names); near != "" {
-				return refusal.WithHint("Did you mean %s?", near)
+				return refusal.WithHint("did you mean %q?", near)
 			}
 			return refusal.WithHint("orchestra route list")
 		}
