@@ -85,6 +85,11 @@ func yamlNode(decoder *json.Decoder) (*yaml.Node, error) {
 		}
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: v.String()}, nil
 	case string:
+		// What the encoder would write as a block must not begin with white space:
+		// it then cannot be read again (it marks no indentation for a tab).
+		if strings.ContainsAny(v, "\t\r\n") && strings.TrimLeft(v, " \t\r\n") != v {
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: v}, nil
+		}
 		node := &yaml.Node{}
 		if err := node.Encode(v); err != nil {
 			return nil, err
