@@ -3,6 +3,7 @@ package noun
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 var areas = [...]string{
@@ -19,7 +20,7 @@ func checkNoun(r *Registry, n *Noun) []error {
 	if !identifier(n.Plural, '-') || n.Plural == n.Name {
 		bad("the plural %q is not lower-case words of its own", n.Plural)
 	}
-	if !contains(areas[:], n.Area) {
+	if !slices.Contains(areas[:], n.Area) {
 		bad("the area %q is none of the help's groups", n.Area)
 	}
 	if why := sentence(n.Help); why != "" {
@@ -114,7 +115,7 @@ func checkVerbs(r *Registry, n *Noun) []error {
 	all := *n
 	all.Without = nil
 	for _, name := range n.Without {
-		if !contains(all.DerivedVerbs(), name) {
+		if !slices.Contains(all.DerivedVerbs(), name) {
 			problems = append(problems, fmt.Errorf("it goes without %q, which no noun has", name))
 		}
 	}

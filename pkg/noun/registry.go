@@ -3,6 +3,7 @@ package noun
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -92,20 +93,11 @@ func (n *Noun) DerivedVerbs() []string {
 	}
 	kept := verbs[:0]
 	for _, verb := range verbs {
-		if !contains(n.Without, verb) {
+		if !slices.Contains(n.Without, verb) {
 			kept = append(kept, verb)
 		}
 	}
 	return kept
-}
-
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 // identifier tells whether name is lower-case words joined by the separator.

@@ -307,9 +307,7 @@ func (r *run) freshLogin(ctx context.Context, s *session) error {
 	err := r.tryLogin(ctx, s.server)
 	// A daemon that reads its settings again listens nowhere for a moment.
 	for err != nil && ctx.Err() == nil && time.Since(began) < loginPatience {
-		select {
-		case <-ctx.Done():
-		case <-time.After(loginInterval):
+		if pause(ctx, loginInterval) == nil {
 			err = r.tryLogin(ctx, s.server)
 		}
 	}

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -56,20 +57,11 @@ func selectColumns(t Table, wanted []string, all bool) ([]int, error) {
 		if i < 0 {
 			return nil, unknownColumn(t, strings.TrimPrefix(name, "+"))
 		}
-		if !added || !contains(indexes, i) {
+		if !added || !slices.Contains(indexes, i) {
 			indexes = append(indexes, i)
 		}
 	}
 	return indexes, nil
-}
-
-func contains(indexes []int, i int) bool {
-	for _, index := range indexes {
-		if index == i {
-			return true
-		}
-	}
-	return false
 }
 
 func unknownColumn(t Table, name string) error {
