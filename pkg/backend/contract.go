@@ -4,13 +4,26 @@ package backend
 
 import "time"
 
+// The kinds of backends: what brings a service about, and what counts its use.
+const (
+	Serve   = "serve"
+	Measure = "measure"
+)
+
+// The methods of backends: on the servers that routes name, or on the panel
+// itself, for what is reached from there: a provider's API, a registrar, Ansible.
+const (
+	OnServer = "server"
+	Panel    = "panel"
+)
+
 // Backend is a folder: backend.toml and its scripts.
 type Backend struct {
 	Name     string
 	Noun     string        // the noun that it brings onto servers
 	Related  []string      // nouns whose change tells this backend about its objects again
-	Kind     string        // "serve" or "measure"
-	Method   string        // "server"; "panel" is refused until it is built
+	Kind     string        // Serve or Measure
+	Method   string        // OnServer or Panel
 	Actions  []string      // "save", "delete" and named ones
 	Programs []string      // what it needs on a server
 	Timeout  time.Duration // of each child process; default 60 s

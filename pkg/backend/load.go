@@ -218,10 +218,10 @@ func parseManifest(text []byte) (manifest, error) {
 		return m, err
 	}
 	if m.Kind == "" {
-		m.Kind = "serve"
+		m.Kind = Serve
 	}
 	if m.Method == "" {
-		m.Method = "server"
+		m.Method = OnServer
 	}
 	if len(m.Actions) == 0 {
 		m.Actions = []string{"save", "delete"}
@@ -238,12 +238,10 @@ func parseManifest(text []byte) (manifest, error) {
 		return m, fault.New(fault.Invalid, "it says nothing of what the backend is for").About("help")
 	case m.Noun == "":
 		return m, fault.New(fault.Invalid, "it does not say which noun the backend brings onto servers").About("noun")
-	case m.Kind != "serve" && m.Kind != "measure":
+	case m.Kind != Serve && m.Kind != Measure:
 		return m, fault.New(fault.Invalid, "%q is neither serve nor measure", m.Kind).About("kind")
-	case m.Method == "panel":
-		return m, fault.New(fault.Invalid, "backends that run on the panel are not supported yet").About("method")
-	case m.Method != "server":
-		return m, fault.New(fault.Invalid, "%q is not server", m.Method).About("method")
+	case m.Method != OnServer && m.Method != Panel:
+		return m, fault.New(fault.Invalid, "%q is neither server nor panel", m.Method).About("method")
 	}
 	return m, nil
 }

@@ -60,7 +60,7 @@ func (a *app) completeVerb(command *cobra.Command, n *noun.Noun, f *form) {
 		many = -1
 	case f.verb == "add":
 		many = -1
-	case f.verb == "delete" || f.verb == "enable" || f.verb == "disable":
+	case takesNames(f.verb):
 		many = 0
 	}
 	names := a.completeNames(n, many)

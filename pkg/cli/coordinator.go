@@ -47,7 +47,7 @@ func (a *app) backendNames() ([]servers.Backend, error) {
 	}
 	var names []servers.Backend
 	for _, b := range catalogue.Backends() {
-		names = append(names, servers.Backend{Name: b.Name, Noun: b.Noun})
+		names = append(names, servers.Backend{Name: b.Name, Noun: b.Noun, OnPanel: b.Method == backend.Panel})
 	}
 	return names, nil
 }

@@ -36,6 +36,9 @@ func verbExample(n *noun.Noun, verb string) string {
 		return quoteWords(append(words, name))
 	case "disable":
 		return quoteWords(append(words, name, "--reason", "unpaid"))
+	case "move":
+		placement, _ := n.Placement()
+		return quoteWords(append(words, name, "--on", exampleValue(n, placement)))
 	}
 	words = append(words, name)
 	set := verb == "set"

@@ -38,6 +38,9 @@ func (a *app) newForm(n *noun.Noun, verb string, batch bool) *form {
 			f.reason = f.flags.String("reason", "", "")
 		}
 	case "delete":
+	case "move":
+		placement, _ := n.Placement()
+		f.addInput(a, newInput(placement, replaces), true)
 	default:
 		f.addOptions(a, batch)
 	}
@@ -49,7 +52,7 @@ func (f *form) addFields(a *app, batch bool) {
 		if !field.Settable() || field.Name == f.noun.Key && f.verb != "set" || f.positional(field.Name) {
 			continue
 		}
-		if f.verb == "set" && field.Immutable {
+		if f.verb == "set" && (field.Immutable || field.Placement) {
 			continue
 		}
 		if field.Secret != nil {
@@ -116,12 +119,17 @@ func (f *form) reset() {
 	f.flags.Visit(func(flag *pflag.Flag) { flag.Changed = false })
 }
 
+// takesNames tells whether a derived verb takes any number of names.
+func takesNames(verb string) bool {
+	return verb == "delete" || verb == "enable" || verb == "disable" || verb == "move"
+}
+
 // usage returns the arguments as help shows them: "NAME", "NAME TYPE VALUE".
 func (f *form) usage() string {
 	switch {
 	case f.own != nil && f.own.WithoutObject:
 		return ""
-	case f.verb == "delete" || f.verb == "enable" || f.verb == "disable":
+	case takesNames(f.verb):
 		return "NAME..."
 	case f.verb == "add" || f.verb == "ensure":
 		words := []string{"NAME"}
@@ -176,10 +184,10 @@ func (f *form) readArguments(a *app, m *mutation, args []string) error {
 	}
 	m.names = args[:1]
 	rest := args[1:]
-	switch f.verb {
-	case "delete", "enable", "disable":
+	switch {
+	case takesNames(f.verb):
 		m.names, rest = args, nil
-	case "add", "ensure":
+	case f.verb == "add" || f.verb == "ensure":
 		for _, name := range f.noun.Positional {
 			if len(rest) == 0 {
 				break
@@ -281,6 +289,10 @@ func (f *form) complete(m *mutation) error {
 		if len(m.values) == 0 && len(m.extend) == 0 && len(m.secrets) == 0 {
 			return fault.New(fault.Usage, "%s %s: nothing to set", f.noun.Name+" set", m.names[0]).
 				WithHint("orchestra %s set --help lists the flags", f.noun.Name)
+		}
+	case "move":
+		if len(m.values) == 0 {
+			missing = append(missing, "--on")
 		}
 	default:
 		if f.own != nil {

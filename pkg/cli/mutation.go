@@ -78,7 +78,7 @@ func (m *mutation) command() string {
 
 // destructive tells whether it takes things away that have to be shown first.
 func (m *mutation) destructive() bool {
-	return m.verb == "delete" || m.own != nil && m.own.Destructive
+	return m.verb == "delete" || m.verb == "move" || m.own != nil && m.own.Destructive
 }
 
 // apply adds the changes of the line to a plan. It may be called several times
@@ -108,7 +108,7 @@ func (m *mutation) apply(ctx context.Context, plan noun.Planner) error {
 func (m *mutation) applyTo(ctx context.Context, plan noun.Planner, row noun.Row) error {
 	var err error
 	switch m.verb {
-	case "set":
+	case "set", "move":
 		return m.applySet(ctx, plan, row, m.values.Clone())
 	case "delete":
 		if m.noun.Guard != nil {
@@ -185,10 +185,10 @@ func (m *mutation) applyEnsure(ctx context.Context, plan noun.Planner) error {
 	delete(values, m.noun.Key)
 	for _, field := range m.noun.Fields {
 		value, given := values[field.Name]
-		if !given || !field.Immutable {
+		if !given || !field.Immutable && !field.Placement {
 			continue
 		}
-		if field.Reference != "" {
+		if field.Reference != "" && value != nil {
 			referenced, err := plan.Find(ctx, field.Reference, value.(string))
 			if err != nil {
 				return err
@@ -196,8 +196,12 @@ func (m *mutation) applyEnsure(ctx context.Context, plan noun.Planner) error {
 			value = referenced.ID
 		}
 		if !noun.EqualValue(value, row.Values[field.Name]) {
-			return fault.New(fault.Conflict, "%s %s exists with another %s, which cannot be changed", m.noun.Name, m.names[0], field.Flag()).
-				About(m.noun.Name + "." + field.Name)
+			conflict := fault.New(fault.Conflict, "%s %s exists with another %s, which cannot be changed", m.noun.Name, m.names[0], field.Flag())
+			if field.Placement {
+				conflict = fault.New(fault.Conflict, "%s %s exists, and is placed elsewhere", m.noun.Name, m.names[0]).
+					WithHint("orchestra %s move %s --on %s", m.noun.Name, m.names[0], m.values[field.Name])
+			}
+			return conflict.About(m.noun.Name + "." + field.Name)
 		}
 		delete(values, field.Name)
 	}

@@ -95,6 +95,8 @@ func derivedHelp(n *noun.Noun, verb string) message.Text {
 		return message.New("Take back one reason for which %s are disabled", n.Plural)
 	case "disable":
 		return message.New("Disable %s for a reason", n.Plural)
+	case "move":
+		return message.New("Move %s to another server", n.Plural)
 	}
 	return message.Text{}
 }

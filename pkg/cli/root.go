@@ -284,11 +284,29 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 		if near := nearest(name, names); near != "" {
 			return e.WithHint("did you mean %q? %s lists them all", "--"+near, helpHint)
 		}
+		if others := a.siblingsWithFlag(cmd, name); len(others) > 0 {
+			return e.WithHint("these have it: %s", strings.Join(others, ", "))
+		}
 		return e.WithHint("%s", helpHint)
 	case errors.As(err, &syntax):
 		return fault.New(fault.Usage, "this is no flag: it begins with a dash").WithHint("a value that begins with a dash comes after -- or as --flag=value; %s", helpHint)
 	}
 	return fault.New(fault.Usage, "the command line cannot be read").Because(err)
+}
+
+// siblingsWithFlag returns the commands beside cmd that have a flag.
+func (a *app) siblingsWithFlag(cmd *cobra.Command, flag string) []string {
+	if !cmd.HasParent() {
+		return nil
+	}
+	var found []string
+	for _, sibling := range cmd.Parent().Commands() {
+		a.addFlags(sibling)
+		if sibling != cmd && sibling.LocalFlags().Lookup(flag) != nil {
+			found = append(found, sibling.CommandPath())
+		}
+	}
+	return found
 }
 
 // usage makes a usage error of what cobra itself says.

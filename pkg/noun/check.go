@@ -48,7 +48,14 @@ func checkNoun(r *Registry, n *Noun) []error {
 func checkFields(r *Registry, n *Noun) []error {
 	var problems []error
 	seen := map[string]bool{"id": true, CreatedField: true, DisabledField: true, ActiveField: true}
+	placement := ""
 	for _, f := range n.Fields {
+		if f.Placement && placement != "" {
+			problems = append(problems, fmt.Errorf("both %s and %s say where an object is", placement, f.Name))
+		}
+		if f.Placement {
+			placement = f.Name
+		}
 		if seen[f.Name] {
 			problems = append(problems, fmt.Errorf("field %s is declared twice, or is the engine's", f.Name))
 		}
@@ -87,6 +94,8 @@ func checkField(r *Registry, f Field) error {
 		return errors.New("a secret that is stored has no hash")
 	case f.ServiceOwned && (f.Unique || f.Listed || f.Reference != "" || f.Counter != ""):
 		return errors.New("a value of the service is not kept here: neither unique nor listed")
+	case f.Placement && (f.Reference == "" || f.Required || f.Immutable || f.Hidden || f.OnDelete != Restrict):
+		return errors.New("a placement is an optional reference that restricts")
 	case f.OnDelete != Restrict && f.Reference == "":
 		return errors.New("it references nothing that could be deleted")
 	case f.OnDelete == Forget && f.Required:

@@ -55,7 +55,22 @@ func (f Field) Shown() bool { return f.Secret == nil && !f.ServiceOwned }
 func (f Field) Settable() bool { return !f.Hidden && !f.Computed() }
 
 // Flag returns the field's name as a flag: full-name.
-func (f Field) Flag() string { return strings.ReplaceAll(f.Name, "_", "-") }
+func (f Field) Flag() string {
+	if f.Placement {
+		return "on"
+	}
+	return strings.ReplaceAll(f.Name, "_", "-")
+}
+
+// Placement returns the field that says on which server an object is to be.
+func (n *Noun) Placement() (Field, bool) {
+	for _, f := range n.Fields {
+		if f.Placement {
+			return f, true
+		}
+	}
+	return Field{}, false
+}
 
 // Parse returns the canonical value of what was typed, none for "". What a
 // reference names is not looked up.

@@ -107,6 +107,10 @@ type Field struct {
 	Reference string
 	// OnDelete says what happens to this object when the referenced one is deleted.
 	OnDelete OnDelete
+	// Placement makes the reference, to a server, say where the object is,
+	// whatever else the routes match: its flag is --on, and the verb move changes
+	// it. A noun has one at most.
+	Placement bool
 	// Secret makes the value come by prompt, --NAME-stdin or --generate-NAME
 	// only; what is stored is the result of Hash. It is never shown.
 	Secret *Secret

@@ -91,6 +91,9 @@ func (n *Noun) DerivedVerbs() []string {
 	if n.Disableable {
 		verbs = append(verbs, "enable", "disable")
 	}
+	if _, placed := n.Placement(); placed {
+		verbs = append(verbs, "move")
+	}
 	kept := verbs[:0]
 	for _, verb := range verbs {
 		if !slices.Contains(n.Without, verb) {

@@ -110,7 +110,7 @@ func (p *plan) stepFor(by map[stepKey]*step, server int64, told *backend.Backend
 
 // wants tells whether a backend on a server is selected.
 func (s Selection) wants(server Server, told *backend.Backend) bool {
-	return server.Enabled && told.Kind != "measure" && (s.Noun == "" || s.Noun == told.Noun) &&
+	return server.Enabled && told.Kind != backend.Measure && (s.Noun == "" || s.Noun == told.Noun) &&
 		(len(s.Servers) == 0 || slices.Contains(s.Servers, server.Name)) &&
 		(len(s.Backends) == 0 || slices.Contains(s.Backends, told.Name))
 }

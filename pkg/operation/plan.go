@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
@@ -229,12 +230,13 @@ func (c *Coordinator) match(ctx context.Context, view noun.View, routed topology
 	if len(rows) == 0 {
 		return nil
 	}
+	placement, _ := view.Noun(name).Placement()
 	for _, route := range routed.routes {
 		told := c.options.Backends.Backend(route.Backend)
 		if told == nil {
 			return missingBackend(route.Backend)
 		}
-		if told.Noun != name || told.Kind == "measure" {
+		if told.Noun != name || told.Kind == backend.Measure {
 			continue
 		}
 		matches, err := c.options.Topology.Match(ctx, view, route, rows)
@@ -245,12 +247,12 @@ func (c *Coordinator) match(ctx context.Context, view noun.View, routed topology
 			return fmt.Errorf("matching the route of %s: %w", route.Backend, err)
 		}
 		for i, s := range from {
-			if matches[i] {
+			if matches[i] && mayBeOn(told, placement, *s.after, route.Server) {
 				put(s.targets, route.Backend, route.Server)
 			}
 		}
 	}
-	return nil
+	return c.reachPlacements(routed, view.Noun(name), from)
 }
 
 // placements fills in where objects of a noun are.

@@ -77,6 +77,9 @@ func (l *Launcher) Start(ctx context.Context, transport Transport, server string
 		arguments = []string{"runtime"}
 	}
 	if own, ok := transport.(ownStarter); ok {
+		if len(l.Arguments) == 0 && l.Directory != "" {
+			arguments = append(arguments, "--directory", l.Directory) // one that was delivered knows it by where it lies
+		}
 		return own.startOwn(ctx, arguments)
 	}
 	architecture := l.traits(server).architecture

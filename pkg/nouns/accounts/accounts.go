@@ -18,6 +18,7 @@ const (
 	accountName = "account"
 	contactName = "contact"
 	userName    = "user"
+	serverName  = "server"
 
 	// closedReason disables an account for good: its services are gone, its
 	// name and its history stay.

@@ -40,6 +40,8 @@ func userNoun(current func() *settings.Settings) *noun.Noun {
 				Help: "The login name", Example: "acme-web"},
 			{Name: "account", Reference: accountName, OnDelete: noun.Cascade, Required: true, Listed: true,
 				Help: "The account that it belongs to", Example: "acme"},
+			{Name: "server", Reference: serverName, Placement: true,
+				Help: "The server on which alone it is, of those that the routes say", Example: "h12"},
 			{Name: "main", Type: noun.Boolean{}, Hidden: true,
 				Help: "Whether it is the main user, which goes only with its account", Example: "no"},
 			{Name: "uid", Type: noun.Integer{}, Hidden: true, Unique: true, Listed: true, Counter: "unix_id",
@@ -65,6 +67,7 @@ func userNoun(current func() *settings.Settings) *noun.Noun {
 		Cascade: cascadeUser,
 		Guard:   guardUser,
 		Facts:   userFacts,
+		Settle:  settlePlacements,
 	}
 }
 

@@ -67,11 +67,30 @@ func prepareRoute(ctx context.Context, plan noun.Planner, backends Backends, bef
 	if err != nil {
 		return err
 	}
+	if err := checkMethod(ctx, plan, backend, *after); err != nil {
+		return err
+	}
 	if _, err := compile(plan, backend, after.Text("match")); err != nil {
 		return err
 	}
 	if before == nil || !slices.Equal(before.List("after"), after.List("after")) {
 		return checkAfter(ctx, plan, *after)
+	}
+	return nil
+}
+
+// checkMethod refuses to send elsewhere what runs on the panel itself.
+func checkMethod(ctx context.Context, plan noun.Planner, backend Backend, route noun.Row) error {
+	if !backend.OnPanel {
+		return nil
+	}
+	server, err := plan.Get(ctx, serverName, route.Int("server"))
+	if err != nil {
+		return err
+	}
+	if name := server.Text("name"); server.Text("transport") != transportLocal {
+		return fault.New(fault.Invalid, "backend %s runs on the panel itself, and server %s is not this machine", backend.Name, name).
+			About("route.server").WithHint("orchestra server add panel --transport local, and --server panel")
 	}
 	return nil
 }

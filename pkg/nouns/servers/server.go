@@ -8,7 +8,7 @@ import (
 	"orchestra/pkg/value"
 )
 
-func serverNoun() *noun.Noun {
+func serverNoun(backends Backends) *noun.Noun {
 	return &noun.Noun{
 		Name:   serverName,
 		Plural: "servers",
@@ -40,7 +40,12 @@ func serverNoun() *noun.Noun {
 			{Name: "label", Type: noun.List{Of: noun.Parsed{Label: "handle", Canonical: value.Handle}}, Listed: true,
 				Help: "Labels to select servers by", Example: "web,madrid"},
 		},
-		Prepare: prepareServer,
+		Prepare: func(ctx context.Context, plan noun.Planner, before, after *noun.Row) error {
+			if err := prepareServer(ctx, plan, after); err != nil {
+				return err
+			}
+			return keepPanel(ctx, plan, backends, before, *after)
+		},
 	}
 }
 
@@ -48,7 +53,7 @@ func always(word any) func(context.Context, noun.View, noun.Row) (any, error) {
 	return func(context.Context, noun.View, noun.Row) (any, error) { return word, nil }
 }
 
-func prepareServer(ctx context.Context, plan noun.Planner, _, after *noun.Row) error {
+func prepareServer(ctx context.Context, plan noun.Planner, after *noun.Row) error {
 	name := after.Text("name")
 	if after.Text("transport") == transportLocal {
 		if len(after.List("host_key")) > 0 || after.Int("jump") != 0 {
@@ -66,6 +71,29 @@ func prepareServer(ctx context.Context, plan noun.Planner, _, after *noun.Row) e
 			About("server.host_key").WithHint("on the server: cat /etc/ssh/ssh_host_ed25519_key.pub; then add --host-key \"ssh-ed25519 …\"")
 	}
 	return checkJumps(ctx, plan, *after)
+}
+
+// keepPanel refuses to make another machine of the one on which backends of the
+// panel run.
+func keepPanel(ctx context.Context, plan noun.Planner, backends Backends, before *noun.Row, after noun.Row) error {
+	if before == nil || before.Text("transport") != transportLocal || after.Text("transport") == transportLocal {
+		return nil
+	}
+	routes, err := plan.Select(ctx, routeName, noun.Where("server", after.ID))
+	if err != nil {
+		return err
+	}
+	for _, route := range routes {
+		backend, err := findBackend(backends, route.Text("backend"))
+		if err != nil {
+			return err
+		}
+		if backend.OnPanel {
+			return fault.New(fault.Conflict, "backend %s runs on the panel itself, and route %s leads to this server", backend.Name, route.Text("name")).
+				About("server.transport").WithHint("orchestra route delete %s", route.Text("name"))
+		}
+	}
+	return nil
 }
 
 // checkJumps refuses a way to a server that leads through itself, or through

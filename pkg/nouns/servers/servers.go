@@ -8,6 +8,8 @@ import "orchestra/pkg/noun"
 type Backend struct {
 	Name string
 	Noun string // the noun that it brings onto servers
+	// OnPanel says that it runs on the panel itself, not on the servers of others.
+	OnPanel bool
 }
 
 // Backends returns the backends that there are. It is asked only where a route
@@ -16,7 +18,7 @@ type Backends func() ([]Backend, error)
 
 // Nouns returns the nouns of this area.
 func Nouns(backends Backends) []*noun.Noun {
-	return []*noun.Noun{serverNoun(), routeNoun(backends)}
+	return []*noun.Noun{serverNoun(backends), routeNoun(backends)}
 }
 
 // Names of nouns and words that this area's files share.

@@ -19,7 +19,8 @@ import (
 const aKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
 
 func backends() ([]servers.Backend, error) {
-	return []servers.Backend{{Name: "unix-user", Noun: "user"}, {Name: "billing-file", Noun: "account"}, {Name: "lost", Noun: "nothing"}}, nil
+	return []servers.Backend{{Name: "unix-user", Noun: "user"}, {Name: "billing-file", Noun: "account"}, {Name: "lost", Noun: "nothing"},
+		{Name: "provider", Noun: "user", OnPanel: true}}, nil
 }
 
 func newPanel(t testing.TB) *nountest.Panel {
@@ -237,4 +238,17 @@ func TestTenThousandRowsAreMatchedQuickly(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestABackendOfThePanelRunsThereAlone(t *testing.T) {
+	p := newPanel(t)
+	err := p.Refused(fault.Invalid, nountest.Add("route", route("provider", nil)))
+	if !strings.Contains(err.Error(), "route.server") {
+		t.Errorf("the refusal does not name the field: %v", err)
+	}
+	p.Run(nountest.Add("server", noun.Values{"name": "panel", "transport": "local"}))
+	p.Run(nountest.Add("route", route("provider", noun.Values{"server": "panel"})))
+	p.Refused(fault.Conflict, nountest.Set("server", "panel", noun.Values{"transport": "ssh", "address": "192.0.2.11", "host_key": []string{aKey}}))
+	p.Run(nountest.Delete("route", "provider@panel"))
+	p.Run(nountest.Set("server", "panel", noun.Values{"transport": "ssh", "address": "192.0.2.11", "host_key": []string{aKey}}))
 }
