@@ -1,0 +1,15 @@
+// Package dns declares domains and their records, and makes zones of them.
+package dns
+
+import "orchestra/pkg/noun"
+
+// Nouns returns the nouns of this area.
+func Nouns() []*noun.Noun { return []*noun.Noun{domainNoun(), recordNoun()} }
+
+// Names of nouns that this area's files share.
+const (
+	domainName  = "domain"
+	recordName  = "record"
+	accountName = "account"
+	serverName  = "server"
+)
