@@ -155,12 +155,13 @@ type manifest struct {
 	Method      string        `toml:"method"`
 	Actions     []string      `toml:"actions"`
 	Programs    []string      `toml:"programs"`
+	Peers       []string      `toml:"peers"`
 	Timeout     string        `toml:"timeout"`
 	VerifyLogin bool          `toml:"verify_login"`
 	timeout     time.Duration // parsed
 }
 
-var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "timeout", "verify_login"}
+var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "peers", "timeout", "verify_login"}
 
 // read reads the backend in folder.
 func read(folder fs.FS, name string) (*Backend, error) {
@@ -177,7 +178,7 @@ func read(folder fs.FS, name string) (*Backend, error) {
 	}
 	b := &Backend{
 		Name: name, Noun: m.Noun, Related: m.Related, Kind: m.Kind, Method: m.Method, Actions: m.Actions,
-		Programs: m.Programs, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
+		Programs: m.Programs, Peers: m.Peers, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
 	}
 	for _, script := range []struct {
 		file     string

@@ -84,6 +84,7 @@ func (c *Coordinator) compareRows(ctx context.Context, tx *store.Tx, selection S
 	for _, placement := range placed {
 		where[placement.Object] = append(where[placement.Object], placement)
 	}
+	on := placedByObject(placed)
 	for i, row := range rows {
 		for _, placement := range where[row.ID] {
 			told := c.options.Backends.Backend(placement.Backend)
@@ -92,7 +93,7 @@ func (c *Coordinator) compareRows(ctx context.Context, tx *store.Tx, selection S
 			}
 			s := p.stepFor(by, placement.Server, told)
 			s.objects = append(s.objects, backend.Object{
-				Action: "save", Noun: name, ID: row.ID, Name: row.Text(tx.Noun(name).Key), Facts: computed[i],
+				Action: "save", Noun: name, ID: row.ID, Name: row.Text(tx.Noun(name).Key), Facts: withPeers(computed[i], told, on[row.ID], p.servers),
 			})
 		}
 	}

@@ -45,7 +45,7 @@ func (actKind) declare(s *step, d declaration) (*resource, error) {
 	switch {
 	case !isName(call.Kind):
 		return nil, fmt.Errorf("%q can't be the kind of an act", printable(call.Kind))
-	case call.Key == "" || len(call.Key) > 4000 || strings.HasPrefix(call.Key, "-"):
+	case !isKey(call.Key):
 		return nil, fmt.Errorf("%q can't be the key of an act", printable(call.Key))
 	case !isName(call.Probe) || !isName(call.Do):
 		return nil, errors.New("an act needs a function to probe and one to do")
@@ -76,10 +76,16 @@ func isName(text string) bool {
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
+// isKey tells whether text may be given to a function of acts.sh as an argument.
+func isKey(text string) bool { return text != "" && len(text) <= 4000 && text[0] != '-' }
+
+// mostKeys is how many keys one call of a function is given at most.
+const mostKeys = 2000
+
 // byFunction groups acts that can go to one child, at most so many at once as
 // the arguments of a process can hold.
 func byFunction(resources []*resource, function func(*actCall) string) [][]*resource {
-	const most, mostBytes = 2000, 256 << 10
+	const most, mostBytes = mostKeys, 256 << 10
 	type group struct {
 		resources []*resource
 		bytes     int

@@ -304,6 +304,9 @@ func (s *session) undoAll(ctx context.Context, o *operation) error {
 		if err != nil && !onlyPivots(err) {
 			return err
 		}
+		if err := o.rememberNewer(); err != nil {
+			return err
+		}
 		if end := o.say(stateLine{State: wire.StateUndone}); end != nil {
 			return end
 		}
@@ -331,5 +334,5 @@ func (o *operation) reloadBack(ctx context.Context) []error {
 			failed = append(failed, err)
 		}
 	}
-	return failed
+	return append(failed, o.refreshBack(ctx)...)
 }
