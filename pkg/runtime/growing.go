@@ -54,24 +54,19 @@ func (g *growing) same(other *growing) bool {
 
 // grow gives a file its number: larger than that of the live one, which has the
 // content live. What differs in the number alone does not differ.
-func (r *resource) grow(live []byte) error {
-	wanted := readGrowing(r.content, r.mark)
-	if wanted == nil {
-		return fail(wire.CodeDeclared, r.Name, "its content has no number before %q at the end of a line", printable(r.mark))
-	}
-	is := readGrowing(live, r.mark)
+func (r *resource) grow(live []byte) {
+	wanted, is := readGrowing(r.content, r.mark), readGrowing(live, r.mark)
 	if is == nil {
-		return nil
+		return
 	}
 	if is.same(wanted) {
 		r.setContent(live)
-		return nil
+		return
 	}
 	number := max(wanted.number, is.number+1)
 	r.setContent(wanted.with(number))
 	r.newer = is.with(number + 1)
 	r.Newer = contentState(r.newer, r.Before.Attributes)
-	return nil
 }
 
 func (r *resource) setContent(content []byte) {

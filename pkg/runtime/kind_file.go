@@ -61,6 +61,9 @@ func (fileKind) declare(s *step, d declaration) (*resource, error) {
 		return nil, err
 	}
 	r.setContent([]byte(text))
+	if r.mark != "" && readGrowing(r.content, r.mark) == nil {
+		return nil, fmt.Errorf("its content has no number before %q at the end of a line", printable(r.mark))
+	}
 	r.Secret = r.Secret || secret
 	return r, nil
 }
@@ -103,9 +106,7 @@ func (fileKind) observe(ctx context.Context, o *operation, resources []*resource
 			if err != nil {
 				return nil, fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
 			}
-			if err := r.grow(live); err != nil {
-				return nil, err
-			}
+			r.grow(live)
 		}
 		if r.new && !r.Before.is(r.After) {
 			if _, ours, err := o.registry.find(r.key()); err != nil {
