@@ -98,11 +98,6 @@ func prepareDomain(ctx context.Context, plan noun.Planner, before, after *noun.R
 			return err
 		}
 	}
-	if before == nil || before.Int("account") != after.Int("account") {
-		if err := checkBelow(ctx, plan, *after); err != nil {
-			return err
-		}
-	}
 	zone, err := zoneAbove(ctx, plan, *after)
 	if err != nil {
 		return err
@@ -156,7 +151,8 @@ func zoneAbove(ctx context.Context, plan noun.Planner, domain noun.Row) (int64, 
 	return top.ID, nil
 }
 
-// checkBelow refuses a domain above one of another account.
+// checkBelow refuses a domain above one of another account. It is asked at the
+// end of an operation: a tree moves to another account domain by domain.
 func checkBelow(ctx context.Context, plan noun.Planner, domain noun.Row) error {
 	below, err := plan.Select(ctx, domainName, noun.Begins("path", pathOf(domain.Text("name"))))
 	if err != nil {

@@ -194,7 +194,7 @@ func (g *given) add(record dns.RR) error {
 	if txt, is := record.(*dns.TXT); is {
 		p.value = textOf(txt.Txt)
 	} else {
-		_, p.value, _ = strings.Cut(record.String(), "\tIN\t"+rtype+"\t")
+		p.value = rdataOf(record)
 	}
 	if err := checkValue(p.value); err != nil {
 		return about(err, "source")

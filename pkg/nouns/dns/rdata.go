@@ -46,10 +46,9 @@ func canonicalValue(p parts, apex string) (string, error) {
 		return "", about(err, "record.value")
 	}
 	if p.rtype == "TXT" {
-		return p.value, nil
+		return textOf(record.(*dns.TXT).Txt), nil
 	}
-	_, rdata, _ := strings.Cut(record.String(), "\tIN\t"+p.rtype+"\t")
-	return rdata, nil
+	return rdataOf(record), nil
 }
 
 // parseRDATA parses a record's value. Names in it that have no dot at the end
@@ -57,7 +56,11 @@ func canonicalValue(p parts, apex string) (string, error) {
 func parseRDATA(p parts, apex string) (dns.RR, error) {
 	header := dns.RR_Header{Name: dns.Fqdn(p.owner), Rrtype: dns.StringToType[p.rtype], Class: dns.ClassINET}
 	if p.rtype == "TXT" {
-		return &dns.TXT{Hdr: header, Txt: characterStrings(p.value)}, nil
+		text := p.value
+		if given, quoted := unquoted(text); quoted {
+			text = given
+		}
+		return &dns.TXT{Hdr: header, Txt: characterStrings(text)}, nil
 	}
 	if err := checkSyntax(p.value); err != nil {
 		return nil, err
@@ -70,7 +73,39 @@ func parseRDATA(p parts, apex string) (dns.RR, error) {
 	if _, more := parser.Next(); more || parser.Err() != nil {
 		return nil, fault.New(fault.Invalid, "%q is more than one record", excerpt(p.value))
 	}
+	lowerNames(record)
 	return record, checkRDATA(p, record, apex)
+}
+
+// lowerNames puts the names that a record leads to into small letters: names
+// are the same in capitals (RFC 4343), and each value is to have one form.
+func lowerNames(record dns.RR) {
+	for _, name := range targets(record) {
+		*name = strings.ToLower(*name)
+	}
+}
+
+// targets returns the names that a record leads to.
+func targets(record dns.RR) []*string {
+	switch record := record.(type) {
+	case *dns.MX:
+		return []*string{&record.Mx}
+	case *dns.NS:
+		return []*string{&record.Ns}
+	case *dns.CNAME:
+		return []*string{&record.Target}
+	case *dns.PTR:
+		return []*string{&record.Ptr}
+	case *dns.SRV:
+		return []*string{&record.Target}
+	case *dns.NAPTR:
+		return []*string{&record.Replacement}
+	case *dns.SVCB:
+		return []*string{&record.Target}
+	case *dns.HTTPS:
+		return []*string{&record.Target}
+	}
+	return nil
 }
 
 // checkSyntax refuses what has a meaning in zone files beyond one value: comments,
@@ -106,6 +141,29 @@ func characterStrings(text string) []string {
 	return append(all, escapeString(text))
 }
 
+// unquoted returns the text of strings in quotes, as other systems show TXT
+// records: "v=DKIM1; p=MII" "GfMA0". Anything else is a text as it is.
+func unquoted(text string) (string, bool) {
+	var out []string
+	for rest := text; rest != ""; {
+		if rest[0] != '"' {
+			return "", false
+		}
+		end := 1
+		for end < len(rest) && rest[end] != '"' {
+			if rest[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		if end >= len(rest) {
+			return "", false
+		}
+		out, rest = append(out, rest[1:end]), strings.TrimLeft(rest[end+1:], " ")
+	}
+	return textOf(out), len(out) > 0
+}
+
 // escapeString writes a string as zone files have it between quotes (RFC 1035, 5.1).
 func escapeString(text string) string {
 	var out strings.Builder
@@ -129,7 +187,7 @@ func textOf(all []string) string {
 	for _, one := range all {
 		for i := 0; i < len(one); i++ {
 			c := one[i]
-			if c == '\\' && i+3 < len(one)+0 && isDigits(one[i+1:min(i+4, len(one))]) {
+			if c == '\\' && i+3 < len(one) && isDigits(one[i+1:i+4]) {
 				out.WriteByte((one[i+1]-'0')*100 + (one[i+2]-'0')*10 + one[i+3] - '0')
 				i += 3
 				continue
@@ -186,10 +244,13 @@ func checkRDATA(p parts, record dns.RR, apex string) error {
 			return fault.New(fault.Invalid, "the value of a CAA property stands in quotes").WithHint("%s", exampleOf("CAA"))
 		}
 	case *dns.TLSA:
+		record.Certificate = strings.ToLower(record.Certificate)
 		return checkTLSA(record)
 	case *dns.SSHFP:
+		record.FingerPrint = strings.ToLower(record.FingerPrint)
 		return checkDigest(record.FingerPrint, map[uint8]int{1: 20, 2: 32}[record.Type])
 	case *dns.DS:
+		record.Digest = strings.ToLower(record.Digest)
 		return checkDigest(record.Digest, map[uint8]int{1: 20, 2: 32, 4: 48}[record.DigestType])
 	}
 	return nil
@@ -270,10 +331,6 @@ func doubtful(p parts) []message.Text {
 		if address, err := netip.ParseAddr(p.value); err == nil && (address.IsLoopback() || address.IsUnspecified() || address.IsMulticast()) {
 			return []message.Text{message.New("%s %s: nobody else reaches the address %s", p.owner, p.rtype, p.value)}
 		}
-	case "TXT":
-		if len(p.value) > 1 && p.value[0] == '"' && p.value[len(p.value)-1] == '"' {
-			return []message.Text{message.New("%s TXT: the quotes are part of the text; leave them out if they are not meant", p.owner)}
-		}
 	}
 	return nil
 }
@@ -284,4 +341,16 @@ func excerpt(text string) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// rdataOf returns a record's value as zone files have it. The library writes
+// the digits of digests in capitals, and what we compare with in small letters.
+func rdataOf(record dns.RR) string {
+	rtype := dns.TypeToString[record.Header().Rrtype]
+	_, rdata, _ := strings.Cut(record.String(), "\tIN\t"+rtype+"\t")
+	switch record.(type) {
+	case *dns.TLSA, *dns.SSHFP, *dns.DS:
+		return strings.ToLower(rdata)
+	}
+	return rdata
 }

@@ -2,7 +2,6 @@ package dns
 
 import (
 	"context"
-	"strings"
 
 	"github.com/miekg/dns"
 
@@ -45,8 +44,7 @@ func showZone(ctx context.Context, view noun.View, domain noun.Row, _ noun.Value
 	for _, record := range append([]dns.RR{&z.soa}, z.records...) {
 		header := record.Header()
 		rtype := dns.TypeToString[header.Rrtype]
-		_, rdata, _ := strings.Cut(record.String(), "\tIN\t"+rtype+"\t")
-		table.Rows = append(table.Rows, noun.Values{"owner": plain(header.Name), "ttl": int64(header.Ttl), "type": rtype, "value": rdata})
+		table.Rows = append(table.Rows, noun.Values{"owner": plain(header.Name), "ttl": int64(header.Ttl), "type": rtype, "value": rdataOf(record)})
 	}
 	return table, nil
 }

@@ -211,9 +211,13 @@ func (z *zone) String() string {
 func settleZones(ctx context.Context, plan noun.Planner, changed []noun.Row) error {
 	var apexes []noun.Row
 	for _, domain := range changed {
-		if domain.Int("zone") == 0 {
-			apexes = append(apexes, domain)
+		if domain.Int("zone") != 0 {
+			continue
 		}
+		if err := checkBelow(ctx, plan, domain); err != nil {
+			return err
+		}
+		apexes = append(apexes, domain)
 	}
 	all, err := zones(ctx, plan, apexes)
 	if err != nil {
