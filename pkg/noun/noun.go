@@ -73,6 +73,11 @@ type Noun struct {
 	// Cascade adds the further changes that this change brings, in the same operation.
 	Cascade func(ctx context.Context, plan Planner, change Change) error
 
+	// Claims returns further values that an operation claims with a change, so
+	// that no other one decides on the same thing meanwhile; or nil. Unique fields
+	// and the object itself are claimed anyway.
+	Claims func(change Change) []string
+
 	// Guard refuses a deletion by the verb delete (not one by a cascade), or nil.
 	Guard func(ctx context.Context, plan Planner, row Row) error
 

@@ -218,9 +218,14 @@ func TestRecordsAreFoundHoweverTheyAreWritten(t *testing.T) {
 			t.Errorf("%q is not found", written)
 		}
 	}
-	p.Run(record(`example.org TXT "v=DKIM1; k=rsa; " "p=MII"`))
-	if !p.Exists("record", "example.org TXT v=DKIM1; k=rsa; p=MII") {
-		t.Error("strings in quotes are not one text")
+	for written, kept := range map[string]string{
+		`"v=DKIM1; k=rsa; p=MII"`: `v=DKIM1; k=rsa; p=MII`, `"two" "strings"`: `"two" "strings"`, `say "hi"`: `say "hi"`,
+		`"\"quotes\""`: `"\"quotes\""`, `"\001"`: `"\001"`, `""`: `""`, `"half`: `"half`, `a\`: `a\`,
+	} {
+		p.Run(record("example.org TXT " + written))
+		if !p.Exists("record", "example.org TXT "+kept) {
+			t.Errorf("%s is not kept as %s", written, kept)
+		}
 	}
 	p.Refused(fault.Invalid, record("www.example.com A 192.0.2.1"))
 }
@@ -258,7 +263,7 @@ func TestAZoneIsReadInAsManyStatementsForAnyNumberOfRecords(t *testing.T) {
 	few := count()
 	p.Run(func(ctx context.Context, plan noun.Planner) error {
 		for i := range 200 {
-			if err := record("h" + noun.Integer{}.Format(int64(i)) + ".example.org A 192.0.2.1")(ctx, plan); err != nil {
+			if err := record("h"+noun.Integer{}.Format(int64(i))+".example.org A 192.0.2.1")(ctx, plan); err != nil {
 				return err
 			}
 		}
@@ -266,5 +271,22 @@ func TestAZoneIsReadInAsManyStatementsForAnyNumberOfRecords(t *testing.T) {
 	})
 	if many := count(); many != few {
 		t.Errorf("%d statements for 200 records, %d for none", many, few)
+	}
+}
+
+func TestWhoseATreeIsIsClaimed(t *testing.T) {
+	p := newPanel(t)
+	var claim func(noun.Change) []string
+	_ = p.Store.View(context.Background(), func(tx *store.Tx) error { claim = tx.Noun("domain").Claims; return nil })
+	outcome := p.Run(domain("b.example.org", "acme"))
+	below := p.Run(domain("a.b.example.org", "acme"))
+	if one, two := claim(outcome.Changes[0]), claim(below.Changes[0]); !slices.Equal(one, []string{"example.org"}) || !slices.Equal(two, one) {
+		t.Errorf("the claims are %q and %q: two accounts could share a tree", one, two)
+	}
+	// A change within the zone claims nothing of the tree.
+	for _, change := range p.Run(record("www.b.example.org A 192.0.2.1")).Changes {
+		if change.Noun == "domain" && len(claim(change)) > 0 {
+			t.Errorf("a record claims %q", claim(change))
+		}
 	}
 }

@@ -56,10 +56,20 @@ func domainNoun() *noun.Noun {
 		},
 		Prepare: prepareDomain,
 		Cascade: cascadeDomain,
+		Claims:  claimTree,
 		Settle:  settleZones,
 		Facts:   domainFacts,
 		Verbs:   domainVerbs(),
 	}
+}
+
+// claimTree claims the registered domain for what decides whose a tree is: two
+// accounts that add a domain and one below it at once would not see each other.
+func claimTree(change noun.Change) []string {
+	if change.Before != nil && change.After != nil && change.Before["account"] == change.After["account"] {
+		return nil
+	}
+	return []string{registered(change.Name)}
 }
 
 func unicodeNames(_ context.Context, _ noun.View, rows []noun.Row) ([]any, error) {

@@ -192,7 +192,7 @@ func (g *given) add(record dns.RR) error {
 	}
 	p := parts{owner: owner, rtype: rtype}
 	if txt, is := record.(*dns.TXT); is {
-		p.value = textOf(txt.Txt)
+		p.value = valueOfStrings(canonicalStrings(txt.Txt))
 	} else {
 		p.value = rdataOf(record)
 	}
@@ -202,6 +202,15 @@ func (g *given) add(record dns.RR) error {
 	g.records = append(g.records, p)
 	g.ttl[p.String()] = int64(header.Ttl)
 	return nil
+}
+
+// canonicalStrings writes strings with the escapes that we write.
+func canonicalStrings(all []string) []string {
+	canonical := make([]string, len(all))
+	for i, one := range all {
+		canonical[i] = escapeString(textOf([]string{one}))
+	}
+	return canonical
 }
 
 // importDomain returns the domain of a zone that is imported, made where there is none.

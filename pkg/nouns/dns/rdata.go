@@ -46,7 +46,7 @@ func canonicalValue(p parts, apex string) (string, error) {
 		return "", about(err, "record.value")
 	}
 	if p.rtype == "TXT" {
-		return textOf(record.(*dns.TXT).Txt), nil
+		return valueOfStrings(record.(*dns.TXT).Txt), nil
 	}
 	return rdataOf(record), nil
 }
@@ -56,11 +56,7 @@ func canonicalValue(p parts, apex string) (string, error) {
 func parseRDATA(p parts, apex string) (dns.RR, error) {
 	header := dns.RR_Header{Name: dns.Fqdn(p.owner), Rrtype: dns.StringToType[p.rtype], Class: dns.ClassINET}
 	if p.rtype == "TXT" {
-		text := p.value
-		if given, quoted := unquoted(text); quoted {
-			text = given
-		}
-		return &dns.TXT{Hdr: header, Txt: characterStrings(text)}, nil
+		return &dns.TXT{Hdr: header, Txt: stringsOfValue(p.value)}, nil
 	}
 	if err := checkSyntax(p.value); err != nil {
 		return nil, err
@@ -130,24 +126,45 @@ func checkSyntax(text string) error {
 	return nil
 }
 
-// characterStrings splits a text into strings of at most 255 bytes (RFC 1035,
-// 3.3), in the escaped form that the library keeps.
+// maxString is the longest string of a TXT record, in bytes (RFC 1035, 3.3).
+const maxString = 255
+
+// characterStrings splits a text into strings, in the escaped form that the
+// library keeps.
 func characterStrings(text string) []string {
-	const most = 255
 	var all []string
-	for len(text) > most {
-		all, text = append(all, escapeString(text[:most])), text[most:]
+	for len(text) > maxString {
+		all, text = append(all, escapeString(text[:maxString])), text[maxString:]
 	}
 	return append(all, escapeString(text))
 }
 
-// unquoted returns the text of strings in quotes, as other systems show TXT
-// records: "v=DKIM1; p=MII" "GfMA0". Anything else is a text as it is.
-func unquoted(text string) (string, bool) {
+// stringsOfValue returns the strings of a TXT record. Its value is a text as it
+// is, or strings in quotes as zone files have them: "v=DKIM1; p=MII" "GfMA0".
+func stringsOfValue(text string) []string {
+	if given, quoted := unquoted(text); quoted {
+		return given
+	}
+	return characterStrings(text)
+}
+
+// valueOfStrings returns the one value of a TXT record: its text, or strings in
+// quotes where the text alone would be another record, or would be taken for one.
+func valueOfStrings(all []string) string {
+	text := textOf(all)
+	_, quoted := unquoted(text)
+	if _, err := value.Line(text, maxValue); err == nil && !quoted && text != "" && slices.Equal(characterStrings(text), all) {
+		return text
+	}
+	return `"` + strings.Join(all, `" "`) + `"`
+}
+
+// unquoted returns the strings of a text that is nothing but strings in quotes.
+func unquoted(text string) ([]string, bool) {
 	var out []string
 	for rest := text; rest != ""; {
 		if rest[0] != '"' {
-			return "", false
+			return nil, false
 		}
 		end := 1
 		for end < len(rest) && rest[end] != '"' {
@@ -157,11 +174,15 @@ func unquoted(text string) (string, bool) {
 			end++
 		}
 		if end >= len(rest) {
-			return "", false
+			return nil, false
 		}
-		out, rest = append(out, rest[1:end]), strings.TrimLeft(rest[end+1:], " ")
+		one := textOf([]string{rest[1:end]})
+		if len(one) > maxString {
+			return nil, false
+		}
+		out, rest = append(out, escapeString(one)), strings.TrimLeft(rest[end+1:], " ")
 	}
-	return textOf(out), len(out) > 0
+	return out, len(out) > 0
 }
 
 // escapeString writes a string as zone files have it between quotes (RFC 1035, 5.1).
