@@ -301,5 +301,8 @@ func (a *app) ask(ctx context.Context, n *noun.Noun, own *noun.Verb, m *mutation
 	if err == nil && len(hidden) > 0 {
 		a.tell(message.New("Not shown for want of room: %s. See --columns and -o json.", strings.Join(hidden, ", ")))
 	}
+	if err == nil && answer.Differs {
+		return &exitCode{fault.Differences.ExitCode()}
+	}
 	return err
 }

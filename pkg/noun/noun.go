@@ -225,4 +225,6 @@ type Table struct {
 	// Text is the answer as it is printed where no format is asked for, such as
 	// the text of a zone; "" is the table.
 	Text string
+	// Differs says that something is not as it should be: exit code 11.
+	Differs bool
 }

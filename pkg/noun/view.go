@@ -16,6 +16,8 @@ type View interface {
 	Find(ctx context.Context, noun, name string) (Row, error)
 	// Select returns the objects that meet all conditions, ordered by key. One statement.
 	Select(ctx context.Context, noun string, conditions ...Condition) ([]Row, error)
+	// Places returns the servers on which an object is, by backend.
+	Places(ctx context.Context, noun string, id int64) (map[string][]int64, error)
 	// Now is the one instant of this transaction, UTC.
 	Now() time.Time
 	// Settings are the effective settings.

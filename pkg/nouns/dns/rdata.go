@@ -367,8 +367,7 @@ func excerpt(text string) string {
 // rdataOf returns a record's value as zone files have it. The library writes
 // the digits of digests in capitals, and what we compare with in small letters.
 func rdataOf(record dns.RR) string {
-	rtype := dns.TypeToString[record.Header().Rrtype]
-	_, rdata, _ := strings.Cut(record.String(), "\tIN\t"+rtype+"\t")
+	rdata := strings.TrimPrefix(record.String(), record.Header().String())
 	switch record.(type) {
 	case *dns.TLSA, *dns.SSHFP, *dns.DS:
 		return strings.ToLower(rdata)

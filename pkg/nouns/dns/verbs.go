@@ -15,6 +15,8 @@ func domainVerbs() []noun.Verb {
 			Example: "orchestra domain zone example.org", Show: showZone,
 		},
 		importVerb(),
+		checkVerb(),
+		dsVerb(),
 		{
 			Name: "export", Help: "Print the zone file of a domain, for another system",
 			Example: "orchestra domain export example.org > example.org.zone", Show: showZone,
