@@ -35,6 +35,7 @@ type app struct {
 	prompts    prompt.Asker
 	stdinTaken bool   // a secret was read from standard input
 	command    string // as the log has it
+	lines      int    // of a batch
 	who        string // the actor, once it was asked for
 }
 

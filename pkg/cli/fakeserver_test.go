@@ -117,7 +117,10 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		}
 		report.State = wire.StateStaged
 		for _, step := range stage.Steps {
-			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 1, Actions: []string{"made ready"}})
+			report.Steps = append(report.Steps, wire.StepReport{
+				Name: step.Name, Changed: 4, Actions: []string{"made ready"},
+				Kinds: []wire.KindCount{{Kind: "user", Made: 3}, {Kind: "directory", Made: 1}},
+			})
 		}
 		return wire.WordStaged, report
 	case wire.WordPublish:
@@ -125,6 +128,7 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		return wire.WordPublished, report
 	case wire.WordReload:
 		report.State = wire.StateActivating
+		report.Steps = []wire.StepReport{{Name: "unix-user", Reloaded: []string{"ssh"}}}
 		return wire.WordActive, report
 	case wire.WordKeep:
 		report.State = wire.StateKept

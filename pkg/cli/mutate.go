@@ -52,7 +52,7 @@ func applyAll(ctx context.Context, plan noun.Planner, mutations []*mutation) err
 
 // request makes the request of an operation.
 func (a *app) request(command string, mutate func(context.Context, noun.Planner) error) (operation.Request, error) {
-	request := operation.Request{Command: command, Actor: a.actor(), Reason: a.flags.reason, Mutate: mutate}
+	request := operation.Request{Command: command, Lines: a.lines, Actor: a.actor(), Reason: a.flags.reason, Mutate: mutate}
 	if a.flags.reason != "" {
 		if _, err := value.Line(a.flags.reason, noun.MaxText); err != nil {
 			return request, aboutField(err, "--reason")

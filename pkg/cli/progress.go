@@ -74,6 +74,8 @@ func phaseText(phase string) message.Text {
 		return message.New("making everything ready")
 	case "publish":
 		return message.New("making it live")
+	case "check":
+		return message.New("checking")
 	case "reload":
 		return message.New("telling the daemons")
 	case "login":

@@ -37,14 +37,7 @@ func (a *app) listVerb(command *cobra.Command, n *noun.Noun) {
 // list shows the objects of a noun.
 func (a *app) list(ctx context.Context, n *noun.Noun) error {
 	table := nounTable(n)
-	if err := checkColumns(table, a.flags.columns, "--columns"); err != nil {
-		return err
-	}
-	var sorted []string
-	for _, name := range a.flags.sort {
-		sorted = append(sorted, strings.TrimPrefix(name, "-"))
-	}
-	if err := checkColumns(table, sorted, "--sort"); err != nil {
+	if err := a.checkList(table); err != nil {
 		return err
 	}
 	query := store.Query{Filter: a.flags.filter, Sort: a.flags.sort, Limit: a.flags.limit, Columns: a.wanted(table)}

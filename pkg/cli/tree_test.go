@@ -127,7 +127,7 @@ func TestFlagsOfNounsByHand(t *testing.T) {
 		"server add":  "address port login host-key jump transport label",
 		"route add":   "server match on-unreachable after",
 		"user list":   "account columns filter sort limit",
-		"log list":    "columns limit",
+		"log list":    "account object noun actor state since until columns filter sort limit",
 	} {
 		found, _, err := root.Find(strings.Fields(command))
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 // Request is a mutation that somebody asks for.
 type Request struct {
 	Command string // what was typed, without secrets
+	Lines   int    // of a batch; 0 where it is none
 	Actor   string // who typed it
 	Reason  string // why; may be empty
 	// Mutate adds the changes to the plan. It may be called several times, each

@@ -23,13 +23,13 @@ func (p *Printer) humanTable(out io.Writer, t Table, indexes []int) ([]string, e
 	natural := make([]int, len(indexes))
 	cells := make([][]string, len(t.Rows))
 	for n, i := range indexes {
-		natural[n] = width(title(t.Columns[i].Name))
+		natural[n] = Width(title(t.Columns[i].Name))
 	}
 	for r, row := range t.Rows {
 		cells[r] = make([]string, len(indexes))
 		for n, i := range indexes {
 			cells[r][n] = Escape(p.humanCell(row[i], t.Columns[i].Kind, now))
-			natural[n] = max(natural[n], width(cells[r][n]))
+			natural[n] = max(natural[n], Width(cells[r][n]))
 		}
 	}
 	fixed := make([]bool, len(indexes))
@@ -141,11 +141,11 @@ func (p *Printer) fields(out io.Writer, t Table, indexes []int) error {
 	now, row := p.now(), t.Rows[0]
 	longest := 0
 	for _, i := range indexes {
-		longest = max(longest, width(t.Columns[i].Name))
+		longest = max(longest, Width(t.Columns[i].Name))
 	}
 	for _, i := range indexes {
 		name := t.Columns[i].Name
-		pad := strings.Repeat(" ", longest-width(name)+2)
+		pad := strings.Repeat(" ", longest-Width(name)+2)
 		if !p.Terminal {
 			value := Escape(cell(row[i]))
 			if value == "" {

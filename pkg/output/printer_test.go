@@ -56,7 +56,7 @@ func TestPlainTableIsAlignedWholeAndAbsolute(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
 	at := strings.Index(lines[0], "CREATED")
 	for _, line := range lines[1:] {
-		if width(line[:strings.Index(line, "20")]) != at {
+		if Width(line[:strings.Index(line, "20")]) != at {
 			t.Errorf("not aligned:\n%s", got)
 		}
 	}
@@ -68,8 +68,8 @@ func TestHumanTableFitsTheTerminal(t *testing.T) {
 	for columns := 30; columns < 120; columns++ {
 		got := printed(t, Printer{Format: FormatTable, Terminal: true, Width: columns}, table)
 		for _, line := range strings.Split(got, "\n") {
-			if width(line) > columns {
-				t.Fatalf("%d columns: %d wide: %s", columns, width(line), line)
+			if Width(line) > columns {
+				t.Fatalf("%d columns: %d wide: %s", columns, Width(line), line)
 			}
 		}
 		if !strings.Contains(got, "ana") {
@@ -221,8 +221,8 @@ func TestWrapKeepsWords(t *testing.T) {
 		columns := rapid.IntRange(8, 40).Draw(t, "columns")
 		lines := Wrap(text, columns)
 		for _, line := range lines {
-			if width(line) > columns {
-				t.Fatalf("%q is %d wide, not %d", line, width(line), columns)
+			if Width(line) > columns {
+				t.Fatalf("%q is %d wide, not %d", line, Width(line), columns)
 			}
 		}
 		if strings.Join(strings.Fields(strings.Join(lines, "")), "") != strings.Join(strings.Fields(text), "") {

@@ -141,7 +141,7 @@ func (p *Progress) draw() {
 	defer p.mutex.Unlock()
 	longest := 0
 	for _, name := range p.names {
-		longest = max(longest, width(Escape(name)))
+		longest = max(longest, Width(Escape(name)))
 	}
 	var text strings.Builder
 	shown := p.names
@@ -157,7 +157,7 @@ func (p *Progress) draw() {
 	}
 	for _, name := range shown {
 		name := Escape(name)
-		line := name + strings.Repeat(" ", longest-width(name)) + "  " + Escape(p.lines[name])
+		line := name + strings.Repeat(" ", longest-Width(name)) + "  " + Escape(p.lines[name])
 		text.WriteString(p.paint.Cyan(spinner[p.frame%len(spinner)]) + " " + Cut(line, p.width-3) + "\n")
 		lines++
 	}
