@@ -63,7 +63,9 @@ func (a *app) request(command string, mutate func(context.Context, noun.Planner)
 		if err != nil {
 			return request, fault.New(fault.Usage, "%q is no duration such as 30s or 5m", a.flags.wait).About("--wait")
 		}
-		request.Wait = max(wait, time.Millisecond)
+		if request.Wait = wait; wait == 0 {
+			request.Wait = -1 // 0 would be the setting
+		}
 	}
 	return request, nil
 }

@@ -24,6 +24,7 @@ func (a *app) startProgress() (operation.Progress, func()) {
 	show.Start()
 	return p, func() {
 		show.Stop()
+		a.process.waited.clear()
 		a.progress = nil
 	}
 }
@@ -45,6 +46,7 @@ func (p *progress) Report(event operation.Event) {
 	case operation.EventPlanned:
 		p.show.Servers(event.Servers)
 	case operation.EventPhase:
+		p.app.process.waited.add(event.Server)
 		p.show.Step(event.Server, say(phaseText(event.Phase)), false)
 	case operation.EventBeat:
 		text := event.Doing
@@ -55,6 +57,7 @@ func (p *progress) Report(event operation.Event) {
 			p.show.Step(event.Server, text, true)
 		}
 	case operation.EventServer:
+		p.app.process.waited.drop(event.Server)
 		p.show.Step(event.Server, say(outcomeText(event.Phase)), false)
 	case operation.EventWaiting:
 		p.show.Note(say(event.Text))

@@ -19,7 +19,8 @@ type Request struct {
 	// Mutate adds the changes to the plan. It may be called several times, each
 	// on a state of its own, so it must do nothing else.
 	Mutate func(context.Context, noun.Planner) error
-	// Wait is how long to wait for each lock; 0 is the setting lock.wait.
+	// Wait is how long to wait for each lock; 0 is the setting lock.wait, and
+	// less is not at all.
 	Wait time.Duration
 }
 
