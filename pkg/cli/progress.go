@@ -21,6 +21,7 @@ func (a *app) startProgress() (operation.Progress, func()) {
 	show := output.NewProgress(streams.Err, terminal, a.flags.verbose && !a.flags.quiet, streams.WidthOr(output.DefaultWidth), streams.Height, a.paintErr())
 	p := &progress{app: a, show: show}
 	a.progress = p
+	a.process.waited.begin(show.Print)
 	show.Start()
 	return p, func() {
 		show.Stop()

@@ -52,7 +52,7 @@ func attend(args []string, process Process, interrupts <-chan os.Signal) int {
 				case count == 0:
 					cancel(interruption{received})
 				case count == 1:
-					newApp(process).warn(process.waited.text(os.Getpid()))
+					process.waited.tell(newApp(process))
 				}
 			}
 		}
@@ -71,9 +71,21 @@ func (i interruption) Error() string { return i.signal.String() }
 type waitedFor struct {
 	mutex sync.Mutex
 	names []string
+	// print writes a line above those that live, nil where none do.
+	print func(line string)
 }
 
-// add notes a server, drop that it is through, and clear that all is.
+// begin notes that lines live until clear, add a server, and drop that it is
+// through.
+func (w *waitedFor) begin(print func(string)) {
+	if w == nil {
+		return
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.print = print
+}
+
 func (w *waitedFor) add(server string) {
 	w.change(func(names []string) []string {
 		if slices.Contains(names, server) {
@@ -89,7 +101,10 @@ func (w *waitedFor) drop(server string) {
 	})
 }
 
-func (w *waitedFor) clear() { w.change(func([]string) []string { return nil }) }
+func (w *waitedFor) clear() {
+	w.change(func([]string) []string { return nil })
+	w.begin(nil)
+}
 
 func (w *waitedFor) change(names func([]string) []string) {
 	if w == nil {
@@ -100,10 +115,20 @@ func (w *waitedFor) change(names func([]string) []string) {
 	w.names = names(w.names)
 }
 
-// text says what an interrupted command waits for, and the way out.
-func (w *waitedFor) text(pid int) message.Text {
+// tell warns of what is waited for, above what lives on the terminal.
+func (w *waitedFor) tell(a *app) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
+	text := w.text(os.Getpid())
+	if w.print == nil {
+		a.warn(text)
+		return
+	}
+	w.print(a.warning(text))
+}
+
+// text says what an interrupted command waits for, and the way out.
+func (w *waitedFor) text(pid int) message.Text {
 	if len(w.names) == 0 {
 		return message.New("already interrupted: what was begun is being ended in order. If that can't be waited for: kill -9 %d, then orchestra recover", pid)
 	}

@@ -129,7 +129,8 @@ func (p *Progress) Print(text string) {
 
 func (p *Progress) erase() {
 	if p.drawn > 0 {
-		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
+		// A ^C that the terminal echoes has moved the cursor to the right.
+		_, _ = fmt.Fprintf(p.out, "\r\x1b[%dA\x1b[J", p.drawn)
 		p.drawn = 0
 	}
 }
