@@ -13,6 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"orchestra/pkg/fault"
+
+	"orchestra/pkg/escape"
 )
 
 var now = time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC)
@@ -141,7 +143,7 @@ func TestFormatsAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, r := range out.String() {
-				if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r <= 0x9f || deceives(r)) {
+				if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r <= 0x9f || escape.Deceives(r)) {
 					t.Fatalf("%s lets %U through: %q", format, r, out.String())
 				}
 			}

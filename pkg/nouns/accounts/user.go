@@ -51,7 +51,7 @@ func userNoun(current func() *settings.Settings) *noun.Noun {
 			{Name: "directory", Type: noun.Parsed{Label: "relative path", Canonical: value.RelativePath},
 				Help: "A directory below the home that is made for it", Example: "web/logs"},
 			{Name: "access", Type: noun.Choice{accessNone, accessSFTP, accessRsync, accessJail, accessShell},
-				Required: true, Listed: true, Default: always(accessNone),
+				Required: true, Listed: true, Default: noun.Always(accessNone),
 				Help: "How it may come in", Example: "sftp"},
 			{Name: "shell", Type: noun.Parsed{Label: "path", Canonical: value.AbsolutePath}, Required: true, Default: defaultShell,
 				Help: "The login shell, used with the access jail or shell", Example: "/bin/bash"},
