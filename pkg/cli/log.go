@@ -155,29 +155,14 @@ func (a *app) logList(ctx context.Context, chosen logSelection) error {
 		}
 		table.Rows = append(table.Rows, []any{o.Number, string(o.State), o.Started, o.Actor, command, o.Reason, o.Kind, o.Ended, failure, o.ID, int64(o.Lines)})
 	}
-	hidden, err := a.printer().List(table)
-	if err != nil {
-		return err
-	}
-	a.tellLog(chosen, len(operations), hidden)
-	return nil
-}
-
-// tellLog says, to people at a terminal, what the table cannot.
-func (a *app) tellLog(chosen logSelection, rows int, hidden []string) {
-	if !a.process.Streams.OutTerminal || a.format() != output.FormatTable || a.flags.jq != "" {
-		return
-	}
-	if rows == 0 {
+	if len(operations) == 0 {
 		text := message.New("There is no operation yet.")
 		if chosen != (logSelection{}) || a.flags.filter != "" {
 			text = message.New("There is no such operation.")
 		}
-		a.tell(text)
+		a.tellPeople(text)
 	}
-	if len(hidden) > 0 {
-		a.tell(message.New("Not shown for want of room: %s. See --columns and -o json.", strings.Join(hidden, ", ")))
-	}
+	return a.printList(table)
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,5 +245,27 @@ func BenchmarkHumanTable(b *testing.B) {
 		if _, err := p.List(table); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A sentence in a table is read whole: it takes several lines, and what is
+// beside it stays beside it.
+func TestAWrappedColumnIsNotCut(t *testing.T) {
+	table := Table{Key: "name", Columns: []Column{
+		{Name: "name", Listed: true, Fixed: true}, {Name: "finding", Listed: true, Wrapped: true}, {Name: "end", Listed: true},
+	}, Rows: [][]any{{"acme", "it has no contact at all", "x"}, {"b", "well", "y"}}}
+	var out bytes.Buffer
+	printer := Printer{Out: &out, Terminal: true, Width: 29, Format: FormatTable}
+	hidden, err := printer.List(table)
+	if err != nil || len(hidden) > 0 {
+		t.Fatal(hidden, err)
+	}
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	want := []string{"acme │ it has no │ x", "│ contact at all │", "b │ well │ y"}
+	if !slices.Equal(lines[2:], want) {
+		t.Errorf("%s", out.String())
 	}
 }
