@@ -32,6 +32,7 @@ var layers = [][]string{
 	{"orchestra/pkg/value"},
 	{"orchestra/pkg/fault"},
 	{"orchestra/pkg/message"},
+	{"orchestra/pkg/escape"},
 }
 
 // onlyIn names the one layer that may import a library, and why.

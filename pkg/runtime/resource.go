@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"orchestra/pkg/wire"
 )
@@ -72,6 +73,24 @@ func (s *state) is(other *state) bool {
 
 // changes tells whether something has to be done.
 func (r *resource) changes() bool { return !r.Before.is(r.After) }
+
+// count adds a resource that changes to the counts by kind.
+func (r *resource) count(counts []wire.KindCount) []wire.KindCount {
+	i := slices.IndexFunc(counts, func(one wire.KindCount) bool { return one.Kind == r.Kind })
+	if i < 0 {
+		i = len(counts)
+		counts = append(counts, wire.KindCount{Kind: r.Kind})
+	}
+	switch {
+	case r.Before == nil:
+		counts[i].Made++
+	case r.After == nil:
+		counts[i].Removed++
+	default:
+		counts[i].Changed++
+	}
+	return counts
+}
 
 // key identifies a resource on a server.
 func (r *resource) key() string {
