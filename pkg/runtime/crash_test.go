@@ -32,6 +32,9 @@ func firstOperation() wire.Stage {
 		d("link", "/etc/keys/main", "acme"),
 		d("entry", "/etc/aliases", "acme", "acme@example.org"),
 		d("entry", "/etc/aliases", "bob", "bob@example.org"),
+		d("dir", "/etc/maps", "root", "33", "0750"),
+		d("entry", "/etc/maps/addresses", "acme@example.org", "acme", "sqlite"),
+		d("entry", "/etc/maps/addresses", "bob@example.org", "bob", "sqlite"),
 		d("act", "quota", "acme", "probe_quota", "set_quota", "unset_quota", "reversible"),
 		d("check", "check_all"), d("reload", "cron"),
 	)
@@ -59,6 +62,10 @@ func secondOperation() wire.Stage {
 		d("entry", "/etc/newmap", "carol", "1"),
 		d("drop", "entry", "/etc/aliases", "bob"),
 		d("act", "quota", "acme", "probe_quota", "set_quota", "unset_quota", "reversible"),
+		d("entry", "/etc/maps/addresses", "acme@example.org", "acme, carol", "sqlite"),
+		d("entry", "/etc/maps/addresses", "carol@example.org", "carol", "sqlite"),
+		d("entry", "/etc/maps/new", "carol", "1", "sqlite"),
+		d("drop", "entry", "/etc/maps/addresses", "bob@example.org", "sqlite"),
 		d("act", "quota", "carol", "probe_quota", "set_quota", "unset_quota", "reversible"),
 		d("check", "check_all"), d("reload", "cron"),
 	)
@@ -144,7 +151,7 @@ func (m *crashMachine) everything() map[string]string {
 func (m *crashMachine) nothingLeft() {
 	m.t.Helper()
 	for name := range m.disk.Dump() {
-		if strings.Contains(name, "/.orchestra") {
+		if strings.Contains(name, "/.orchestra") || strings.HasSuffix(name, "-journal") {
 			m.t.Errorf("%s is left", name)
 		}
 		if strings.HasPrefix(name, DefaultDirectory+"/open/") || strings.HasPrefix(name, DefaultDirectory+"/new/") {

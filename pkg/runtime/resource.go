@@ -22,7 +22,7 @@ type resource struct {
 	After  *state `json:"after,omitempty"`  // nil: should not be there
 	Secret bool   `json:"secret,omitempty"` // never shown
 	// Temp is where new content waits, and old content after it; Trash is where
-	// goes what should not be there any more.
+	// goes what should not be there any more, or its name there.
 	Temp  string `json:"temp,omitempty"`
 	Trash string `json:"trash,omitempty"`
 	// Act, for acts.
