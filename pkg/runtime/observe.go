@@ -62,10 +62,13 @@ func (o *operation) compare(s *step, drift bool) error {
 		switch {
 		case r.Before == nil:
 			difference.Reason = "missing"
-		case r.After == nil:
+		case r.After == nil, r.parks():
 			difference.Reason = "left-over"
 		default:
 			difference.Reason = "changed"
+		}
+		if r.parks() {
+			difference.Kind = kindPark
 		}
 		entry, known, err := o.registry.find(r.key())
 		if err != nil {

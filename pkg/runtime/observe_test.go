@@ -37,7 +37,7 @@ func TestADryRunShowsAndChangesNothing(t *testing.T) {
 		"entry /etc/aliases: acme": "changed", "entry /etc/aliases: carol": "missing", "entry /etc/newmap: carol": "missing", "entry /etc/aliases: bob": "left-over",
 		"act quota carol": "changed", "file /etc/web.conf": "missing",
 		"entry /etc/maps/addresses: acme@example.org": "changed", "entry /etc/maps/addresses: carol@example.org": "missing", "entry /etc/maps/new: carol": "missing",
-		"entry /etc/maps/addresses: bob@example.org": "left-over",
+		"entry /etc/maps/addresses: bob@example.org": "left-over", "park database bob_shop": "left-over", "park database bob_wiki": "left-over",
 	}
 	if difference := cmp.Diff(want, reasons(report)); difference != "" {
 		t.Error(difference)

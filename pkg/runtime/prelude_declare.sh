@@ -68,8 +68,11 @@ drop() {
   printf '%s\0' $(($# + 1)) "$_object" "drop-$1" "${@:2}" >&4
 }
 park() {
-  (($# == 1)) || _usage 'park PATH'
-  printf '3\0%s\0park\0%s\0' "$_object" "$1" >&4
+  case $# in
+    1) printf '3\0%s\0park\0%s\0' "$_object" "$1" >&4 ;;
+    2) printf '4\0%s\0park-kind\0%s\0%s\0' "$_object" "$@" >&4 ;;
+    *) _usage 'park PATH, or park KIND NAME' ;;
+  esac
 }
 act() {
   (($# == 6 || $# == 7)) || _usage 'act KIND KEY PROBE DO UNDO reversible|pivot|later [CONTENT]'

@@ -124,7 +124,7 @@ func kinds() []namedKind {
 		{fileKind{}, []string{kindFile}, []string{"file", "absent"}},
 		{linkKind{}, []string{kindLink}, []string{"link"}},
 		{entryKind{}, []string{kindEntry}, []string{"entry", "drop-entry"}},
-		{actKind{}, []string{kindAct}, []string{"act"}},
+		{actKind{}, []string{kindAct}, []string{"act", "park-kind"}},
 	}
 }
 

@@ -95,7 +95,7 @@ func withoutUnits(stage wire.Stage) wire.Stage {
 	for i := range stage.Steps {
 		var kept []string
 		for line := range strings.Lines(stage.Steps[i].Script.Declare) {
-			if !strings.HasPrefix(line, "reload") && !strings.HasPrefix(line, "act") && !strings.HasPrefix(line, "check") {
+			if !strings.HasPrefix(line, "reload") && !strings.HasPrefix(line, "act") && !strings.HasPrefix(line, "park 'database'") && !strings.HasPrefix(line, "check") {
 				kept = append(kept, line)
 			}
 		}
