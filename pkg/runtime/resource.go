@@ -23,7 +23,7 @@ type resource struct {
 	After  *state `json:"after,omitempty"`  // nil: should not be there
 	Secret bool   `json:"secret,omitempty"` // never shown
 	// Temp is where new content waits, and old content after it; Trash is where
-	// goes what should not be there any more.
+	// goes what should not be there any more, or its name there.
 	Temp  string `json:"temp,omitempty"`
 	Trash string `json:"trash,omitempty"`
 	// Act, for acts.
@@ -143,7 +143,7 @@ func kinds() []namedKind {
 		{fileKind{}, []string{kindFile}, []string{"file", "absent"}},
 		{linkKind{}, []string{kindLink}, []string{"link"}},
 		{entryKind{}, []string{kindEntry}, []string{"entry", "drop-entry"}},
-		{actKind{}, []string{kindAct}, []string{"act"}},
+		{actKind{}, []string{kindAct}, []string{"act", "park-kind"}},
 	}
 }
 
