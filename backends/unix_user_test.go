@@ -20,7 +20,7 @@ func TestEmbeddedBackendsPassTheirOwnCheck(t *testing.T) {
 }
 
 // declared returns what the declaring part says about objects, a line a declaration.
-func declared(t *testing.T, script string, objects ...backend.Object) string {
+func declared(t *testing.T, script, acts string, objects ...backend.Object) string {
 	t.Helper()
 	records, _, err := backend.EncodeObjects(objects)
 	if err != nil {
@@ -41,7 +41,7 @@ func declared(t *testing.T, script string, objects ...backend.Object) string {
 	if err != nil || result.ExitCode != 0 {
 		t.Fatalf("%v, exit code %d: %s", err, result.ExitCode, result.Output)
 	}
-	if _, err := runtime.ParseDeclarations(result.Answer); err != nil {
+	if err := runtime.CheckDeclarations(result.Answer, acts); err != nil {
 		t.Fatal(err)
 	}
 	var lines strings.Builder
@@ -127,7 +127,7 @@ func TestWhatAUserDeclares(t *testing.T) {
 			Facts: facts(noun.Facts{"home": "/home/acme", "home_kept": true})}, nil, []string{"park /home"}},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			got := declared(t, b.Declare, one.object)
+			got := declared(t, b.Declare, b.Acts, one.object)
 			for _, wanted := range one.has {
 				if !strings.Contains(got, wanted) {
 					t.Errorf("it does not declare %q:\n%s", wanted, got)
@@ -145,7 +145,7 @@ func TestWhatAUserDeclares(t *testing.T) {
 }
 
 func TestSetupShutsUsersIn(t *testing.T) {
-	got := declared(t, unixUser(t).Setup, backend.Object{Action: "save", Noun: "server", ID: 1, Name: "h11",
+	got := declared(t, unixUser(t).Setup, unixUser(t).Acts, backend.Object{Action: "save", Noun: "server", ID: 1, Name: "h11",
 		Facts: map[string]any{"name": "h11", "login": "deploy", "home_roots": "/home /srv/my-users"}})
 	for _, wanted := range []string{
 		"group orchestra-none -", "group orchestra-shell -", "dir /home root root 0711", "# panel-login deploy\n",

@@ -32,16 +32,18 @@ var layers = [][]string{
 	{"orchestra/pkg/value"},
 	{"orchestra/pkg/fault"},
 	{"orchestra/pkg/message"},
+	{"orchestra/pkg/escape"},
 }
 
-// onlyIn names the one layer that may import a library, and why.
-var onlyIn = []struct{ library, layer, reason string }{
-	{"github.com/spf13/cobra", "orchestra/pkg/cli", "the command tree is one adapter"},
-	{"github.com/spf13/viper", "orchestra/pkg/settings", "settings are typed everywhere else"},
-	{"github.com/charmbracelet/huh", "orchestra/pkg/prompt", "forms stay behind our own interface"},
-	{"database/sql", "orchestra/pkg/store", "SQL lives in the store"},
-	{"modernc.org/sqlite", "orchestra/pkg/store", "SQL lives in the store"},
-	{"golang.org/x/text/message", "orchestra/pkg/message", "sentences are chosen in one place"},
+// onlyIn names the one layer that may import a library, and why; and where there is
+// one, the package beside it.
+var onlyIn = []struct{ library, layer, reason, and string }{
+	{"github.com/spf13/cobra", "orchestra/pkg/cli", "the command tree is one adapter", ""},
+	{"github.com/spf13/viper", "orchestra/pkg/settings", "settings are typed everywhere else", ""},
+	{"github.com/charmbracelet/huh", "orchestra/pkg/prompt", "forms stay behind our own interface", ""},
+	{"database/sql", "orchestra/pkg/store", "SQL lives in the store", "orchestra/pkg/runtime/sqlitemap"},
+	{"modernc.org/sqlite", "orchestra/pkg/store", "SQL lives in the store", "orchestra/pkg/runtime/sqlitemap"},
+	{"golang.org/x/text/message", "orchestra/pkg/message", "sentences are chosen in one place", ""},
 }
 
 type listed struct {
@@ -121,7 +123,7 @@ func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 		}
 		for _, imported := range p.Imports {
 			for _, rule := range onlyIn {
-				if within(imported, rule.library) && !within(p.ImportPath, rule.layer) {
+				if within(imported, rule.library) && !within(p.ImportPath, rule.layer) && p.ImportPath != rule.and {
 					t.Errorf("%s imports %s, which belongs to %s: %s", p.ImportPath, imported, rule.layer, rule.reason)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,7 @@ func Check(folder string) []Finding {
 			continue
 		}
 		found = append(found, words(script.file, script.text)...)
+		found = append(found, parks(script.file, script.text, b.Acts)...)
 		found = append(found, syntax(folder, script.file)...)
 	}
 	if len(found) == 0 {
@@ -79,6 +81,29 @@ func words(file, text string) []Finding {
 			}
 			if file != actsFile && slices.Contains(forbiddenInDeclare, command) {
 				found = append(found, Finding{file, n + 1, message.New("%s changes something, and this part only declares what should be", command)})
+			}
+		}
+	}
+	return found
+}
+
+// parks finds kinds of things that are parked without the functions for it, also
+// where made-up objects would not lead.
+func parks(file, text, acts string) []Finding {
+	if file == actsFile {
+		return nil
+	}
+	var found []Finding
+	call := regexp.MustCompile(`(?:^|[\s;&|({])park\s+([a-z][a-z0-9_]*)\s+[^\s;&|)}]`)
+	for n, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		for _, match := range call.FindAllStringSubmatch(line, -1) {
+			for _, function := range runtime.ParkFunctions(match[1]) {
+				if !runtime.DefinesFunction(acts, function) {
+					found = append(found, Finding{file, n + 1, message.New("park %s needs the function %s in %s", match[1], function, actsFile)})
+				}
 			}
 		}
 	}
@@ -160,14 +185,14 @@ func trial(b *Backend) []Finding {
 		if part.script == "" {
 			continue
 		}
-		if err := tryDeclaring(ctx, part.script, records); err != nil {
+		if err := tryDeclaring(ctx, part.script, b.Acts, records); err != nil {
 			found = append(found, Finding{File: part.file, Text: message.New("run on made-up objects: %s", err.Error())})
 		}
 	}
 	return found
 }
 
-func tryDeclaring(ctx context.Context, script, records string) error {
+func tryDeclaring(ctx context.Context, script, acts, records string) error {
 	runner, err := runtime.NewRealRunner("/", false)
 	if err != nil {
 		return err
@@ -182,8 +207,7 @@ func tryDeclaring(ctx context.Context, script, records string) error {
 	case result.ExitCode != 0:
 		return fmt.Errorf("exit code %d: %s", result.ExitCode, strings.TrimSpace(result.Output))
 	}
-	_, err = runtime.ParseDeclarations(result.Answer)
-	return err
+	return runtime.CheckDeclarations(result.Answer, acts)
 }
 
 // samples are objects with every fact that the script names, each action once:

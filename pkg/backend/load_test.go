@@ -79,6 +79,30 @@ func TestNewMakesABackendThatPassesCheck(t *testing.T) {
 	}
 }
 
+func TestCheckKnowsMapsAndWhatIsParked(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "mine")
+	write(t, folder, map[string]string{
+		manifestFile: "help = \"x\"\nnoun = \"user\"\n",
+		declareFile: `one() {
+  entry /etc/orchestra-maps/x "$name" value sqlite
+  drop entry /etc/orchestra-maps/x "$name" sqlite
+  park "/home/$name"
+  park database "$name"
+}
+each_object one
+`,
+		actsFile: `probe_database() { state "$1" absent absent; }
+park_database() { rename "$1" "${trash[$1]}"; }
+restore_database() { rename "${trash[$1]}" "$1"; }
+function purge_database { :; }
+rename() { :; }
+`,
+	})
+	for _, finding := range Check(folder) {
+		t.Errorf("%s:%d: %s", finding.File, finding.Line, finding.Text)
+	}
+}
+
 func TestCheckFindsWhatGoesRoundTheRuntime(t *testing.T) {
 	for _, wrong := range []struct{ file, script, says string }{
 		{declareFile, "eval \"$name\"\n", "eval"},
@@ -90,6 +114,11 @@ func TestCheckFindsWhatGoesRoundTheRuntime(t *testing.T) {
 		{declareFile, "fi\n", "bash"},
 		{declareFile, "printf 'oops\\0' >&4\n", "makes no sense"},
 		{declareFile, "exit 3\n", "exit code 3"},
+		{declareFile, "park_it() { if [[ $action == never ]]; then park database \"$name\"; fi; }\neach_object park_it\n", "purge_database"},
+		{declareFile, "kind=database\npark \"$kind\" x\n", "does not define probe_database"},
+		{declareFile, "park \"$PWD\" two three\n", "park KIND NAME"},
+		{declareFile, "act quota x probe_quota set_quota unset_quota reversible\n", "does not define probe_quota"},
+		{declareFile, "entry /etc/map key\n", "lines|colon|sqlite"},
 	} {
 		folder := filepath.Join(t.TempDir(), "mine")
 		files := map[string]string{manifestFile: "help = \"x\"\nnoun = \"user\"\n", declareFile: "each_object true\n"}

@@ -35,6 +35,7 @@ type app struct {
 	prompts    prompt.Asker
 	stdinTaken bool   // a secret was read from standard input
 	command    string // as the log has it
+	lines      int    // of a batch
 	who        string // the actor, once it was asked for
 }
 
@@ -67,7 +68,11 @@ func (a *app) tell(text message.Text) {
 
 // warn writes a warning to standard error, --quiet or not.
 func (a *app) warn(text message.Text) {
-	_, _ = fmt.Fprintln(a.process.Streams.Err, a.paintErr().Yellow(a.say(message.New("warning:")))+" "+output.EscapeLines(a.say(text)))
+	_, _ = fmt.Fprintln(a.process.Streams.Err, a.warning(text))
+}
+
+func (a *app) warning(text message.Text) string {
+	return a.paintErr().Yellow(a.say(message.New("warning:"))) + " " + output.EscapeLines(a.say(text))
 }
 
 func (a *app) paintErr() output.Painter {

@@ -192,14 +192,13 @@ func (a *app) backendList() error {
 		return err
 	}
 	table := output.Table{Key: "name", Columns: []output.Column{
-		{Name: "name", Listed: true, Fixed: true}, {Name: "noun", Listed: true}, {Name: "help", Listed: true},
+		{Name: "name", Listed: true, Fixed: true}, {Name: "noun", Listed: true}, {Name: "help", Listed: true, Wrapped: true},
 		{Name: "method"}, {Name: "actions"}, {Name: "programs"}, {Name: "folder"},
 	}}
 	for _, b := range catalogue.Backends() {
 		table.Rows = append(table.Rows, []any{b.Name, b.Noun, b.Help, b.Method, b.Actions, b.Programs, b.Folder})
 	}
-	_, err = a.printer().List(table)
-	return err
+	return a.printList(table)
 }
 
 func (a *app) backendShow(name string) error {
@@ -260,7 +259,7 @@ func (a *app) backendFacts(ctx context.Context, nounName, name string) error {
 	if len(found) != 1 {
 		return fmt.Errorf("%d sets of facts about one object", len(found))
 	}
-	table := output.Table{Key: "fact", Columns: []output.Column{{Name: "fact", Listed: true, Fixed: true}, {Name: "value", Listed: true}}}
+	table := output.Table{Key: "fact", Columns: []output.Column{{Name: "fact", Listed: true, Fixed: true}, {Name: "value", Listed: true, Wrapped: true}}}
 	var names []string
 	for fact := range found[0] {
 		names = append(names, fact)
@@ -281,8 +280,7 @@ func (a *app) backendFacts(ctx context.Context, nounName, name string) error {
 	if a.format().Structured() || a.flags.jq != "" {
 		return a.printer().Document(document, nil, nil)
 	}
-	_, err = a.printer().List(table)
-	return err
+	return a.printList(table)
 }
 
 func (a *app) backendNew(name string) error {
@@ -341,7 +339,7 @@ func (a *app) backendCheck(args []string) error {
 
 func (a *app) showBackendFindings(order []string, folders map[string]string) error {
 	table := output.Table{Key: "backend", Columns: []output.Column{
-		{Name: "backend", Listed: true, Fixed: true}, {Name: "file", Listed: true}, {Name: "line", Kind: output.Number, Listed: true}, {Name: "finding", Listed: true},
+		{Name: "backend", Listed: true, Fixed: true}, {Name: "file", Listed: true}, {Name: "line", Kind: output.Number, Listed: true}, {Name: "finding", Listed: true, Wrapped: true},
 	}}
 	failed := 0
 	for _, name := range order {
@@ -351,7 +349,7 @@ func (a *app) showBackendFindings(order []string, folders map[string]string) err
 		}
 	}
 	if failed > 0 || a.format() != output.FormatTable {
-		if _, err := a.printer().List(table); err != nil {
+		if err := a.printList(table); err != nil {
 			return err
 		}
 	}

@@ -72,6 +72,7 @@ func (a *app) batch(ctx context.Context, args []string) error {
 	if name != "-" {
 		command += " " + quoteWords([]string{filepath.Base(name)})
 	}
+	a.lines = len(mutations)
 	return a.mutate(ctx, mutations, command)
 }
 
@@ -166,11 +167,7 @@ func (a *app) batchLine(ctx context.Context, forms map[string]*form, line string
 func (a *app) batchForm(name, verb string) (*form, error) {
 	n := a.registry.Noun(name)
 	if n == nil {
-		e := fault.New(fault.Usage, "%q is no noun", shown(name))
-		if near := nearest(name, a.registry.Names()); near != "" {
-			return nil, e.WithHint("did you mean %q?", near)
-		}
-		return nil, e.WithHint("the nouns are: %s", joinWords(a.registry.Names()))
+		return nil, a.noSuchNoun(name)
 	}
 	var verbs []string
 	for _, derived := range n.DerivedVerbs() {

@@ -160,35 +160,69 @@ func shownValue(field noun.Field, value any, names nameOf, changed bool) any {
 	return value
 }
 
-// writeChanges writes changes for people: what comes, what goes, what differs.
+// writeChanges writes changes for people who decide about them: what comes, what
+// goes, what differs, with long values cut.
 func (a *app) writeChanges(out io.Writer, paint output.Painter, changes []shownChange) {
 	for _, change := range changes {
-		title := output.Escape(change.Noun + " " + change.Name)
-		switch change.Action {
-		case "add":
-			_, _ = fmt.Fprintln(out, paint.Green("+ "+title))
-		case "delete":
-			_, _ = fmt.Fprintln(out, paint.Red("- "+title))
-			continue
-		default:
-			_, _ = fmt.Fprintln(out, paint.Yellow("~ "+title))
-		}
-		longest := 0
-		for _, member := range change.After {
-			longest = max(longest, len(member.Name))
-		}
-		for i, member := range change.After {
-			value := shortValue(member.Value)
-			if change.Action == "set" {
-				value = shortValue(change.Before[i].Value) + " → " + value
-			}
-			_, _ = fmt.Fprintf(out, "    %-*s  %s\n", longest, member.Name, value)
+		a.writeChange(out, paint, change, func(value any) string { return output.Cut(lineValue(value), longestValue) })
+	}
+}
+
+// writeAllChanges writes changes for people who look at what happened: with what
+// went, and nothing cut.
+func (a *app) writeAllChanges(out io.Writer, paint output.Painter, changes []shownChange) {
+	for _, change := range changes {
+		a.writeChange(out, paint, change, lineValue)
+		if change.Action == "delete" {
+			a.writeMembers(out, change.Before, func(i int) string { return lineValue(change.Before[i].Value) })
 		}
 	}
 }
 
-// shortValue returns a value on one line, cut where it is long.
-func shortValue(value any) string {
+// longestValue is where a value is cut that one need not see whole.
+const longestValue = 200
+
+func (a *app) writeChange(out io.Writer, paint output.Painter, change shownChange, text func(any) string) {
+	title := output.Escape(change.Noun + " " + change.Name)
+	switch change.Action {
+	case "add":
+		_, _ = fmt.Fprintln(out, paint.Green("+ "+title))
+	case "delete":
+		_, _ = fmt.Fprintln(out, paint.Red("- "+title))
+		return
+	default:
+		_, _ = fmt.Fprintln(out, paint.Yellow("~ "+title))
+	}
+	a.writeMembers(out, change.After, func(i int) string {
+		value := text(change.After[i].Value)
+		if change.Action == "set" {
+			value = text(change.Before[i].Value) + " → " + value
+		}
+		return value
+	})
+}
+
+// writeMembers writes the fields of a change, a line each, wrapped on a terminal.
+func (a *app) writeMembers(out io.Writer, members output.Record, value func(int) string) {
+	longest := 0
+	for _, member := range members {
+		longest = max(longest, output.Width(member.Name))
+	}
+	for i, member := range members {
+		lines := []string{value(i)}
+		if width := a.process.Streams.WidthOr(0); width > 0 {
+			lines = output.Wrap(lines[0], width-longest-6)
+		}
+		name := member.Name
+		for _, line := range lines {
+			_, _ = fmt.Fprintf(out, "    %-*s  %s\n", longest, name, line)
+			name = ""
+		}
+	}
+}
+
+// lineValue returns a value on one line.
+func lineValue(value any) string {
 	if isEmpty(value) {
 		return "-"
 	}
@@ -202,7 +236,7 @@ func shortValue(value any) string {
 			text = "yes"
 		}
 	}
-	return output.Cut(output.Escape(text), 200)
+	return output.Escape(text)
 }
 
 // changeTable is the tabular form of changes: for csv a line a field, for name

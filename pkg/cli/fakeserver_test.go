@@ -22,10 +22,15 @@ import (
 //	fail WORD       it answers WORD (stage, publish, reload …) with FAILED
 //	stuck           what was published cannot be undone
 //	slow            each answer takes a while
+//	takes           what it is asked about would go, and not come
+//
+// Each question that changes nothing is noted in the file .observed-NAME.
 func fakeServers(directory string) func(context.Context, operation.Server) (remote.Transport, error) {
 	return func(_ context.Context, server operation.Server) (remote.Transport, error) {
 		behaviour, _ := os.ReadFile(filepath.Join(directory, "servers", server.Name)) // none: it behaves
-		f := fakeServer{name: server.Name, memory: filepath.Join(directory, ".fake-"+server.Name)}
+		f := fakeServer{
+			name: server.Name, memory: filepath.Join(directory, ".fake-"+server.Name), observed: filepath.Join(directory, ".observed-"+server.Name),
+		}
 		for _, line := range strings.Split(string(behaviour), "\n") {
 			verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 			switch verb {
@@ -37,6 +42,8 @@ func fakeServers(directory string) func(context.Context, operation.Server) (remo
 				f.stuck = true
 			case "slow":
 				f.slow = 200 * time.Millisecond
+			case "takes":
+				f.takes = true
 			}
 		}
 		return f, nil
@@ -44,10 +51,10 @@ func fakeServers(directory string) func(context.Context, operation.Server) (remo
 }
 
 type fakeServer struct {
-	name, memory string
-	fails        wire.Word
-	stuck        bool
-	slow         time.Duration
+	name, memory, observed string
+	fails                  wire.Word
+	stuck, takes           bool
+	slow                   time.Duration
 }
 
 func (f fakeServer) Close() error { return nil }
@@ -98,6 +105,24 @@ func (f fakeServer) serve(in *io.PipeReader, out *io.PipeWriter) {
 	}
 }
 
+// noteObserved adds a line to the questions that were asked.
+func (f fakeServer) noteObserved() {
+	asked, _ := os.ReadFile(f.observed)
+	_ = os.WriteFile(f.observed, append(asked, "asked\n"...), 0o600)
+}
+
+// goingAway is what a server says of six users that go.
+func goingAway() []wire.Difference {
+	all := []wire.Difference{
+		{Kind: "member", Resource: "a in b", Reason: "left-over", Before: "member"}, {Kind: "act", Resource: "70001", Reason: "changed", Before: "running", After: "ended"},
+		{Kind: "file", Resource: "/etc/x", Reason: "changed", Before: "1", After: "2"}, {Kind: "entry", Resource: "/etc/y: z", Reason: "missing", After: "z"},
+	}
+	for _, name := range []string{"ana", "bob\x1b[2J", "carl", "dora", "emil", "fred"} {
+		all = append(all, wire.Difference{Kind: "user", Resource: name, Reason: "left-over", Before: name}, wire.Difference{Kind: "park", Resource: "/home/" + name, Reason: "left-over", Before: "directory"})
+	}
+	return all
+}
+
 func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 	report := wire.Report{}
 	if frame.Word == f.fails {
@@ -117,7 +142,10 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		}
 		report.State = wire.StateStaged
 		for _, step := range stage.Steps {
-			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 1, Actions: []string{"made ready"}})
+			report.Steps = append(report.Steps, wire.StepReport{
+				Name: step.Name, Changed: 4, Actions: []string{"made ready"},
+				Kinds: []wire.KindCount{{Kind: "user", Made: 3}, {Kind: "directory", Made: 1}},
+			})
 		}
 		return wire.WordStaged, report
 	case wire.WordPublish:
@@ -125,6 +153,7 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		return wire.WordPublished, report
 	case wire.WordReload:
 		report.State = wire.StateActivating
+		report.Steps = []wire.StepReport{{Name: "unix-user", Reloaded: []string{"ssh"}}}
 		return wire.WordActive, report
 	case wire.WordKeep:
 		report.State = wire.StateKept
@@ -139,6 +168,10 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 	case wire.WordObserve:
 		var observe wire.Observe
 		_ = frame.Decode(&observe)
+		f.noteObserved()
+		if f.takes {
+			return wire.WordObserved, wire.Report{Steps: []wire.StepReport{{Name: "unix-user", Differences: goingAway()}}}
+		}
 		for _, step := range observe.Steps {
 			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 2, Actions: []string{"reload ssh"}, Differences: []wire.Difference{
 				{Kind: "user", Resource: "ana", Reason: "missing", After: "ana:x:70001"},

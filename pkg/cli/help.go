@@ -69,7 +69,7 @@ func (p *page) heading(text string) { p.line(p.paint.Bold(text)) }
 
 // pairs writes names with their descriptions in two columns.
 func (p *page) pairs(pairs [][2]string, column int) {
-	left := 0
+	left, column := 0, min(column, p.width/2-4)
 	for _, pair := range pairs {
 		if n := len(pair[0]); n <= column {
 			left = max(left, n)

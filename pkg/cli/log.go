@@ -3,12 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
@@ -19,19 +20,23 @@ import (
 // defaultLogLimit is how many operations `log list` shows by itself.
 const defaultLogLimit = 50
 
+// logSelection is what `log list` is asked for beside what any list knows.
+type logSelection struct{ noun, object, account, actor, state, since, until string }
+
 // logCommand makes `orchestra log`.
 func (a *app) logCommand() *cobra.Command {
+	var chosen logSelection
 	list := &cobra.Command{
 		Use:     "list",
 		Short:   a.say(message.New("List the last operations, newest first")),
-		Example: "orchestra log list --limit 5",
+		Example: "orchestra log list --limit 5\norchestra log list --account acme --since 2026-11-01\norchestra log list --object user/acme-web --state undone",
 		Args:    noArguments,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logList(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logList(cmd.Context(), chosen) },
 	}
 	list.Flags().SortFlags = false
-	list.Flags().AddFlagSet(a.listFlags(false))
-	list.Flags().Var(limitValue{&a.flags.limit}, "limit", a.say(message.New("Show so many at most (%d)", defaultLogLimit)))
-	list.Flags().Lookup("limit").Annotations = map[string][]string{sectionKey: {sectionList}}
+	list.Flags().AddFlagSet(a.logFlags(&chosen))
+	list.Flags().AddFlagSet(a.listFlags(true))
+	list.Flags().Lookup("limit").Usage = a.say(message.New("Show so many at most (%d)", defaultLogLimit))
 	show := &cobra.Command{
 		Use:     "show [NUMBER]",
 		Short:   a.say(message.New("Show one operation: who, why, what changed, and what each server did")),
@@ -49,229 +54,161 @@ func (a *app) logCommand() *cobra.Command {
 			return a.logShow(cmd.Context(), number)
 		},
 	}
+	a.completeLog(list)
 	return a.groupCommand("log", a.say(message.New("Show what was done, by whom and why")), list, show)
 }
 
-func (a *app) logList(ctx context.Context) error {
-	limit := a.flags.limit
-	if limit == 0 {
-		limit = defaultLogLimit
+func (a *app) logFlags(chosen *logSelection) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("log", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.Var(word{&chosen.account, "ACCOUNT", nil}, "account", a.say(message.New("Show only those that changed something of this account")))
+	flags.Var(word{&chosen.object, "NOUN/NAME", nil}, "object", a.say(message.New("Show only those that changed this object, such as user/acme-web")))
+	flags.Var(word{&chosen.noun, "NOUN", nil}, "noun", a.say(message.New("Show only those that changed objects of this noun")))
+	flags.Var(word{&chosen.actor, "NAME", nil}, "actor", a.say(message.New("Show only those that this person began")))
+	flags.Var(word{&chosen.state, "STATE", nil}, "state", a.say(message.New("Show only those in this state, such as undone")))
+	flags.Var(word{&chosen.since, "TIME", nil}, "since", a.say(message.New("Show only those begun since then: a date, a time, or how long ago, such as 7d")))
+	flags.Var(word{&chosen.until, "TIME", nil}, "until", a.say(message.New("Show only those begun until then")))
+	mark(flags, sectionList)
+	return flags
+}
+
+// completeLog adds completion to what `log list` is asked for.
+func (a *app) completeLog(list *cobra.Command) {
+	account := a.registry.Noun("account")
+	_ = list.RegisterFlagCompletionFunc("account", a.completeNames(account, 0))
+	_ = list.RegisterFlagCompletionFunc("noun", cobra.FixedCompletions(a.registry.Names(), cobra.ShellCompDirectiveNoFileComp))
+	_ = list.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(logStates(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func logStates() []string {
+	return []string{string(store.Running), string(store.Committed), string(store.Done), string(store.Undoing), string(store.Undone)}
+}
+
+// logQuery reads what is asked for.
+func (a *app) logQuery(chosen logSelection) (store.LogQuery, error) {
+	query := store.LogQuery{
+		Noun: chosen.noun, Actor: chosen.actor, State: store.OperationState(chosen.state),
+		Account: canonicalName(a.registry.Noun("account"), chosen.account),
+		Filter:  a.flags.filter, Sort: a.flags.sort, Limit: a.flags.limit,
 	}
-	var operations []store.Operation
-	err := a.view(ctx, func(tx *store.Tx) error {
-		var err error
-		operations, err = tx.Operations(ctx, limit)
-		return err
-	})
-	if err != nil {
-		return err
+	if query.Limit == 0 {
+		query.Limit = defaultLogLimit
 	}
+	if chosen.state != "" {
+		if err := oneOf(chosen.state, logStates()...); err != nil {
+			return query, aboutField(err, "--state")
+		}
+	}
+	flag := "--noun"
+	if chosen.object != "" {
+		name, object, both := strings.Cut(chosen.object, "/")
+		if !both || object == "" || chosen.noun != "" && chosen.noun != name {
+			return query, fault.New(fault.Usage, "%q is no object such as user/acme-web", shown(chosen.object)).About("--object")
+		}
+		query.Noun, query.Name, flag = name, canonicalName(a.registry.Noun(name), object), "--object"
+	}
+	if query.Noun != "" && a.registry.Noun(query.Noun) == nil {
+		return query, a.noSuchNoun(query.Noun).About(flag)
+	}
+	var err error
+	if chosen.since != "" {
+		if query.Since, _, err = parseWhen(chosen.since, a.process.Now()); err != nil {
+			return query, aboutField(err, "--since")
+		}
+	}
+	if chosen.until != "" {
+		if _, query.Before, err = parseWhen(chosen.until, a.process.Now()); err != nil {
+			return query, aboutField(err, "--until")
+		}
+	}
+	return query, nil
+}
+
+func (a *app) logList(ctx context.Context, chosen logSelection) error {
 	table := output.Table{Key: "number", Columns: []output.Column{
 		{Name: "number", Kind: output.Number, Listed: true}, {Name: "state", Listed: true, Fixed: true},
 		{Name: "started", Kind: output.Time, Listed: true, Fixed: true}, {Name: "actor", Listed: true},
 		{Name: "command", Listed: true}, {Name: "reason"}, {Name: "kind"}, {Name: "ended", Kind: output.Time}, {Name: "failure"}, {Name: "id"},
+		{Name: "lines", Kind: output.Number},
 	}}
-	for _, o := range operations {
-		table.Rows = append(table.Rows, []any{o.Number, string(o.State), o.Started, o.Actor, o.Command, o.Reason, o.Kind, o.Ended, o.Failure, o.ID})
+	if err := a.checkList(table); err != nil {
+		return err
 	}
-	hidden, err := a.printer().List(table)
+	query, err := a.logQuery(chosen)
 	if err != nil {
 		return err
 	}
-	if len(hidden) > 0 {
-		a.tell(message.New("Not shown for want of room: %s. See --columns and -o json.", strings.Join(hidden, ", ")))
-	}
-	return nil
-}
-
-// logDocument is what `log show -o json` says.
-type logDocument struct {
-	Number  int64           `json:"number"`
-	ID      string          `json:"id"`
-	State   string          `json:"state"`
-	Kind    string          `json:"kind"`
-	Actor   string          `json:"actor"`
-	Command string          `json:"command"`
-	Reason  string          `json:"reason"`
-	Started time.Time       `json:"started"`
-	Ended   *time.Time      `json:"ended"`
-	Failure string          `json:"failure,omitempty"`
-	Changes []shownChange   `json:"changes"`
-	Servers []logServer     `json:"servers"`
-	Phases  []phaseDocument `json:"phases"`
-}
-
-type logServer struct {
-	Server  string `json:"server"`
-	Outcome string `json:"outcome"` // "" while it has given no proof
-}
-
-type phaseDocument struct {
-	Server   string    `json:"server"` // "" for this panel
-	Backend  string    `json:"backend,omitempty"`
-	Phase    string    `json:"phase"`
-	Outcome  string    `json:"outcome"`
-	Started  time.Time `json:"started"`
-	Seconds  float64   `json:"seconds"`
-	Changed  int       `json:"changed"`
-	Resource string    `json:"resource,omitempty"`
-	Message  string    `json:"message,omitempty"`
-	Output   string    `json:"output,omitempty"`
-	Actions  []string  `json:"actions,omitempty"`
-}
-
-func (a *app) logShow(ctx context.Context, number int64) error {
-	var record *store.OperationRecord
-	err := a.view(ctx, func(tx *store.Tx) error {
-		if number == 0 { // the last one
-			last, err := tx.Operations(ctx, 1)
-			if err != nil {
-				return err
-			}
-			if len(last) == 0 {
-				return fault.New(fault.NotFound, "there is no operation yet")
-			}
-			number = last[0].Number
-		}
+	var operations []store.Operation
+	err = a.view(ctx, func(tx *store.Tx) error {
 		var err error
-		record, err = tx.Operation(ctx, number)
-		return err
+		operations, err = tx.Operations(ctx, query)
+		return aboutQuery(err)
 	})
 	if err != nil {
 		return err
 	}
-	shown, err := a.showChanges(ctx, record.Changes)
-	if err != nil {
+	whole := a.format() != output.FormatTable || a.flags.jq != ""
+	for _, o := range operations {
+		command, failure := o.Command, o.Failure
+		if !whole {
+			command, failure = a.briefCommand(o), briefText(failure)
+		}
+		table.Rows = append(table.Rows, []any{o.Number, string(o.State), o.Started, o.Actor, command, o.Reason, o.Kind, o.Ended, failure, o.ID, int64(o.Lines)})
+	}
+	if len(operations) == 0 {
+		text := message.New("There is no operation yet.")
+		if chosen != (logSelection{}) || a.flags.filter != "" {
+			text = message.New("There is no such operation.")
+		}
+		a.tellPeople(text)
+	}
+	return a.printList(table)
+}
+
+const (
+	briefWord = 32  // a longer word is cut in a list: a key, say
+	briefLine = 120 // and so is a longer command line
+)
+
+// longWord is what no person reads in a list.
+var longWord = regexp.MustCompile(fmt.Sprintf(`\S{%d,}`, briefWord+1))
+
+// briefText returns a text as a list shows it; the whole is in `log show`.
+func briefText(text string) string {
+	text = longWord.ReplaceAllStringFunc(text, func(word string) string { return output.Cut(word, briefWord) })
+	return output.Cut(text, briefLine)
+}
+
+// briefCommand returns an operation's command line as a list shows it.
+func (a *app) briefCommand(o store.Operation) string {
+	text := briefText(o.Command)
+	if o.Lines == 0 {
+		return text
+	}
+	lines := a.say(message.New("%d lines", o.Lines))
+	if name, is := strings.CutPrefix(text, "batch "); is {
+		return a.say(message.New("batch %s of %s", name, lines))
+	}
+	return a.say(message.New("batch of %s", lines))
+}
+
+// checkList refuses columns that a list does not have.
+func (a *app) checkList(table output.Table) error {
+	if err := checkColumns(table, a.flags.columns, "--columns"); err != nil {
 		return err
 	}
-	document := logDocument{
-		Number: record.Number, ID: record.ID, State: string(record.State), Kind: record.Kind, Actor: record.Actor,
-		Command: record.Command, Reason: record.Reason, Started: record.Started.UTC(), Failure: record.Failure,
-		Changes: shown, Servers: []logServer{}, Phases: []phaseDocument{},
+	sorted := slices.Clone(a.flags.sort)
+	for i := range sorted {
+		sorted[i] = strings.TrimPrefix(sorted[i], "-")
 	}
-	if !record.Ended.IsZero() {
-		ended := record.Ended.UTC()
-		document.Ended = &ended
-	}
-	for _, server := range record.Servers {
-		document.Servers = append(document.Servers, logServer{server.Name, string(server.Outcome)})
-	}
-	for _, phase := range record.Phases {
-		document.Phases = append(document.Phases, phaseDocument{
-			Server: phase.ServerName, Backend: phase.Backend, Phase: phase.Phase, Outcome: phase.Outcome,
-			Started: phase.Started.UTC(), Seconds: milliseconds(phase.Duration.Seconds()), Changed: phase.Changed,
-			Resource: phase.Resource, Message: phase.Message, Output: phase.Output, Actions: phase.Actions,
-		})
-	}
-	return a.printer().Document(document, changeTable(shown, a.format()), func(out io.Writer) error {
-		a.writeLog(out, document)
-		return nil
-	})
+	return checkColumns(table, sorted, "--sort")
 }
 
-// writeLog writes an operation for people.
-func (a *app) writeLog(out io.Writer, d logDocument) {
-	paint := a.paintOut()
-	head := fmt.Sprintf("%s %d", a.say(message.New("Operation")), d.Number)
-	_, _ = fmt.Fprintf(out, "%s  %s\n", paint.Bold(head), a.statePainted(paint, d.State))
-	pairs := [][2]string{
-		{a.say(message.New("command")), d.Command}, {a.say(message.New("by")), d.Actor},
-		{a.say(message.New("reason")), d.Reason}, {a.say(message.New("began")), d.Started.Format(time.RFC3339)},
+// noSuchNoun says that there is no noun of a name, and which is the nearest.
+func (a *app) noSuchNoun(name string) *fault.Error {
+	e := fault.New(fault.Usage, "%q is no noun", shown(name))
+	if near := nearest(name, a.registry.Names()); near != "" {
+		return e.WithHint("did you mean %q?", near)
 	}
-	if d.Ended != nil {
-		pairs = append(pairs, [2]string{a.say(message.New("ended")), d.Ended.Format(time.RFC3339) + " (" + output.Duration(d.Ended.Sub(d.Started)) + ")"})
-	}
-	if d.Failure != "" {
-		pairs = append(pairs, [2]string{a.say(message.New("failure")), d.Failure})
-	}
-	writePairs(out, paint, pairs, a.process.Streams.WidthOr(0))
-	if len(d.Changes) > 0 {
-		_, _ = fmt.Fprintln(out)
-		a.writeChanges(out, paint, d.Changes)
-	}
-	for _, server := range append([]logServer{{}}, d.Servers...) {
-		a.writePhases(out, paint, server, d.Phases)
-	}
-}
-
-func (a *app) statePainted(paint output.Painter, state string) string {
-	switch store.OperationState(state) {
-	case store.Done:
-		return paint.Green(state)
-	case store.Undone:
-		return paint.Yellow(state)
-	}
-	return paint.Red(state)
-}
-
-// writePairs writes labels and values, a line each; an empty value is left out.
-func writePairs(out io.Writer, paint output.Painter, pairs [][2]string, width int) {
-	longest := 0
-	for _, pair := range pairs {
-		if pair[1] != "" {
-			longest = max(longest, len(pair[0]))
-		}
-	}
-	for _, pair := range pairs {
-		if pair[1] == "" {
-			continue
-		}
-		lines := []string{output.Escape(pair[1])}
-		if width > 0 {
-			lines = output.Wrap(lines[0], width-longest-4)
-		}
-		for i, line := range lines {
-			label := paint.Dim(pair[0]) + strings.Repeat(" ", longest-len(pair[0]))
-			if i > 0 {
-				label = strings.Repeat(" ", longest)
-			}
-			_, _ = fmt.Fprintf(out, "  %s  %s\n", label, line)
-		}
-	}
-}
-
-// writePhases writes what happened on one server, or, where it has no name,
-// on the panel itself.
-func (a *app) writePhases(out io.Writer, paint output.Painter, server logServer, phases []phaseDocument) {
-	begun := false
-	for _, phase := range phases {
-		if phase.Server != server.Server {
-			continue
-		}
-		if !begun {
-			begun = true
-			title, outcome := a.say(message.New("here")), ""
-			if server.Server != "" {
-				title, outcome = output.Escape(server.Server), "  "+a.say(outcomeText(server.Outcome))
-			}
-			_, _ = fmt.Fprintf(out, "\n%s%s\n", paint.Bold(title), outcome)
-		}
-		name := phase.Phase
-		if phase.Backend != "" {
-			name += " " + phase.Backend
-		}
-		line := fmt.Sprintf("  %-24s %-11s %8s", output.Escape(name), output.Escape(phase.Outcome), output.Duration(time.Duration(phase.Seconds*float64(time.Second))))
-		if phase.Outcome != "ok" {
-			line = paint.Red(line)
-		}
-		_, _ = fmt.Fprintln(out, line)
-		if phase.Message != "" {
-			what := phase.Message
-			if phase.Resource != "" {
-				what = phase.Resource + ": " + what
-			}
-			_, _ = fmt.Fprintln(out, "      "+output.Escape(what))
-		}
-		for _, action := range phase.Actions {
-			_, _ = fmt.Fprintln(out, "      * "+output.Escape(action))
-		}
-		if text := strings.TrimSpace(phase.Output); text != "" {
-			for _, line := range strings.Split(text, "\n") {
-				_, _ = fmt.Fprintln(out, "      "+paint.Dim("| "+output.Escape(line)))
-			}
-		}
-	}
-	if !begun && server.Server != "" {
-		_, _ = fmt.Fprintf(out, "\n%s  %s\n", paint.Bold(output.Escape(server.Server)), a.say(outcomeText(server.Outcome)))
-	}
+	return e.WithHint("the nouns are: %s", joinWords(a.registry.Names()))
 }

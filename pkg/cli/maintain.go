@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +64,7 @@ func (a *app) check(ctx context.Context) error {
 	}
 	table := output.Table{Key: "name", Columns: []output.Column{
 		{Name: "severity", Listed: true, Fixed: true}, {Name: "noun", Listed: true}, {Name: "name", Listed: true, Fixed: true},
-		{Name: "finding", Listed: true},
+		{Name: "finding", Listed: true, Wrapped: true},
 	}}
 	damage := 0
 	for _, finding := range findings {
@@ -81,7 +83,7 @@ func (a *app) check(ctx context.Context) error {
 		table.Rows = append(table.Rows, []any{"advice", "server", name, a.say(owed[name])})
 	}
 	if len(table.Rows) > 0 || a.format() != output.FormatTable {
-		if _, err := a.printer().List(table); err != nil {
+		if err := a.printList(table); err != nil {
 			return err
 		}
 	}
@@ -118,7 +120,8 @@ func (a *app) showConfig(keys []string, explain bool) error {
 		return err
 	}
 	table := output.Table{Key: "key", Columns: []output.Column{
-		{Name: "key", Listed: true, Fixed: true}, {Name: "value", Listed: true}, {Name: "source", Listed: explain}, {Name: "where", Listed: explain}, {Name: "help", Listed: false},
+		{Name: "key", Listed: true, Fixed: true}, {Name: "value", Listed: true, Wrapped: true}, {Name: "source", Listed: explain, Fixed: true},
+		{Name: "where", Listed: explain, Wrapped: true}, {Name: "help", Wrapped: true},
 	}}
 	var known []string
 	wanted := map[string]bool{}
@@ -156,6 +159,36 @@ func (a *app) showConfig(keys []string, explain bool) error {
 		_, err := p.List(table)
 		return err
 	}
-	_, err = a.printer().List(table)
-	return err
+	streams := a.process.Streams
+	if explain && streams.OutTerminal && a.format() == output.FormatTable && a.flags.jq == "" && len(a.flags.columns) == 0 {
+		return explainSettings(streams.Out, a.paintOut(), table.Rows, streams.Width)
+	}
+	return a.printList(table)
+}
+
+// explainSettings writes each setting in a few lines: a table has no room for
+// where it came from and what it is for.
+func explainSettings(out io.Writer, paint output.Painter, rows [][]any, width int) error {
+	for _, row := range rows {
+		key, value, source := fmt.Sprint(row[0]), fmt.Sprint(row[1]), strings.TrimSpace(fmt.Sprint(row[2], " ", row[3]))
+		text := paint.Bold(output.Escape(key)) + " = "
+		for i, line := range output.Wrap(output.Escape(value), width-4) {
+			if i == 0 && output.Width(key)+3+output.Width(line) > width {
+				text += "\n    "
+			} else if i > 0 {
+				text += "    "
+			}
+			text += line + "\n"
+		}
+		for _, line := range output.Wrap(output.Escape(source), width-4) {
+			text += "    " + paint.Dim(line) + "\n"
+		}
+		for _, line := range output.Wrap(output.Escape(fmt.Sprint(row[4])), width-4) {
+			text += "    " + line + "\n"
+		}
+		if _, err := io.WriteString(out, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }

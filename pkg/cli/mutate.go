@@ -99,7 +99,7 @@ func applyAll(ctx context.Context, plan noun.Planner, mutations []*mutation) err
 
 // request makes the request of an operation.
 func (a *app) request(command string, mutate func(context.Context, noun.Planner) error) (operation.Request, error) {
-	request := operation.Request{Command: command, Actor: a.actor(), Reason: a.flags.reason, Mutate: mutate}
+	request := operation.Request{Command: command, Lines: a.lines, Actor: a.actor(), Reason: a.flags.reason, Mutate: mutate}
 	if a.flags.reason != "" {
 		if _, err := value.Line(a.flags.reason, noun.MaxText); err != nil {
 			return request, aboutField(err, "--reason")
@@ -110,7 +110,9 @@ func (a *app) request(command string, mutate func(context.Context, noun.Planner)
 		if err != nil {
 			return request, fault.New(fault.Usage, "%q is no duration such as 30s or 5m", a.flags.wait).About("--wait")
 		}
-		request.Wait = max(wait, time.Millisecond)
+		if request.Wait = wait; wait == 0 {
+			request.Wait = -1 // 0 would be the setting
+		}
 	}
 	return request, nil
 }
@@ -163,67 +165,6 @@ func withServers(err error, outcome *operation.Outcome) error {
 		return err
 	}
 	return failedOperation{err, outcome}
-}
-
-// confirm shows what a request takes away and asks.
-func (a *app) confirm(ctx context.Context, request operation.Request) (bool, error) {
-	if err := a.mayAsk(fault.New(fault.Usage, "this deletes, and there is nobody to ask").
-		WithHint("add --yes to do it, or --dry-run to see what would go")); err != nil {
-		return false, err
-	}
-	changes, warnings, err := a.planOnly(ctx, request)
-	if err != nil {
-		return false, err
-	}
-	shown, err := a.showChanges(ctx, changes)
-	if err != nil {
-		return false, err
-	}
-	if len(shown) == 0 {
-		return true, nil
-	}
-	const most = 40
-	visible := shown
-	if len(visible) > most {
-		visible = visible[:most]
-	}
-	a.writeChanges(a.process.Streams.Err, a.paintErr(), visible)
-	if len(shown) > len(visible) {
-		_, _ = fmt.Fprintln(a.process.Streams.Err, a.say(message.New("… and %d more", len(shown)-len(visible))))
-	}
-	a.warnAll(warnings)
-	agreed, err := a.asker().Confirm(ctx, a.say(message.New("Do this?")))
-	if err != nil {
-		return false, err
-	}
-	if !agreed {
-		a.tell(message.New("Nothing was changed."))
-		return false, &exitCode{fault.Interrupted.ExitCode()}
-	}
-	return true, nil
-}
-
-// errRollback ends a transaction that was only to look.
-var errRollback = errors.New("looked only")
-
-// planOnly plans a request in the database, asking no server and keeping nothing.
-func (a *app) planOnly(ctx context.Context, request operation.Request) (changes []noun.Change, warnings []message.Text, err error) {
-	opened, err := a.openStore(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	err = opened.Update(ctx, func(tx *store.Tx) error {
-		planner, err := tx.Plan(ctx, func(ctx context.Context, plan *store.Planner) error { return request.Mutate(ctx, plan) })
-		if err != nil {
-			return err
-		}
-		changes, warnings = planner.Changes(), planner.Warnings()
-		return errRollback
-	})
-	if errors.Is(err, errRollback) {
-		err = nil
-	}
-	return changes, warnings, err
 }
 
 func (a *app) warnAll(warnings []message.Text) {

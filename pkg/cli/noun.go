@@ -101,12 +101,13 @@ func derivedHelp(n *noun.Noun, verb string) message.Text {
 	return message.Text{}
 }
 
-// article puts "a" or "an" before a noun, as its first letter asks for.
-func article(name string) string {
+// article puts "a" or "an" before a noun, as its first letter asks for; other
+// languages know no gender of our words and put nothing.
+func article(name string) message.Text {
 	if name != "" && strings.ContainsRune("aeio", rune(name[0])) {
-		return "an " + name
+		return message.New("an %s", name)
 	}
-	return "a " + name
+	return message.New("a %s", name)
 }
 
 func (a *app) verbCommand(n *noun.Noun, verb, short, long, example string) *cobra.Command {

@@ -37,18 +37,22 @@ type differenceDoc struct {
 
 // preview shows what a request would do.
 func (a *app) preview(ctx context.Context, request operation.Request) error {
-	progress, done := a.startProgress()
-	coordinator, err := a.openCoordinator(ctx, progress)
-	if err != nil {
-		done()
-		return err
-	}
-	preview, err := coordinator.Preview(ctx, request)
-	done()
+	preview, err := a.askPreview(ctx, request)
 	if err != nil {
 		return err
 	}
 	return a.showPreview(ctx, preview)
+}
+
+// askPreview asks the servers, once, what a request would do.
+func (a *app) askPreview(ctx context.Context, request operation.Request) (*operation.Preview, error) {
+	progress, done := a.startProgress()
+	defer done()
+	coordinator, err := a.openCoordinator(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	return coordinator.Preview(ctx, request)
 }
 
 func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error {
@@ -70,7 +74,9 @@ func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error
 			return err
 		}
 		a.writeChanges(out, paint, shown)
-		a.writeServers(out, paint, preview.Servers)
+		writeServers(out, paint, preview.Servers, func(text io.Writer, server operation.ServerDifferences) {
+			a.writeDifferences(text, paint, server)
+		})
 		return nil
 	})
 	if err != nil {
@@ -125,14 +131,14 @@ func differenceDocuments(servers []operation.ServerDifferences) []differencesDoc
 	return documents
 }
 
-// writeServers writes the differences on each server. Servers with the very
-// same ones are written together.
-func (a *app) writeServers(out io.Writer, paint output.Painter, servers []operation.ServerDifferences) {
+// writeServers writes what is said of each server. Those of which the very same
+// is said are written together.
+func writeServers(out io.Writer, paint output.Painter, servers []operation.ServerDifferences, write func(io.Writer, operation.ServerDifferences)) {
 	var order []string
 	names := map[string][]string{}
 	for _, server := range servers {
 		var text strings.Builder
-		a.writeDifferences(&text, paint, server)
+		write(&text, server)
 		if names[text.String()] == nil {
 			order = append(order, text.String())
 		}

@@ -27,6 +27,8 @@ type Process struct {
 
 	// Nouns are the kinds of things; nil for those of the program.
 	Nouns func() []*noun.Noun
+	// waited is told which servers are waited for; nil where nobody asks.
+	waited *waitedFor
 	// Connect reaches a server; nil for SSH, or this machine.
 	Connect func(context.Context, operation.Server) (remote.Transport, error)
 }

@@ -21,9 +21,11 @@ func (a *app) startProgress() (operation.Progress, func()) {
 	show := output.NewProgress(streams.Err, terminal, a.flags.verbose && !a.flags.quiet, streams.WidthOr(output.DefaultWidth), streams.Height, a.paintErr())
 	p := &progress{app: a, show: show}
 	a.progress = p
+	a.process.waited.begin(show.Print)
 	show.Start()
 	return p, func() {
 		show.Stop()
+		a.process.waited.clear()
 		a.progress = nil
 	}
 }
@@ -45,6 +47,7 @@ func (p *progress) Report(event operation.Event) {
 	case operation.EventPlanned:
 		p.show.Servers(event.Servers)
 	case operation.EventPhase:
+		p.app.process.waited.add(event.Server)
 		p.show.Step(event.Server, say(phaseText(event.Phase)), false)
 	case operation.EventBeat:
 		text := event.Doing
@@ -55,6 +58,7 @@ func (p *progress) Report(event operation.Event) {
 			p.show.Step(event.Server, text, true)
 		}
 	case operation.EventServer:
+		p.app.process.waited.drop(event.Server)
 		p.show.Step(event.Server, say(outcomeText(event.Phase)), false)
 	case operation.EventWaiting:
 		p.show.Note(say(event.Text))
@@ -74,6 +78,8 @@ func phaseText(phase string) message.Text {
 		return message.New("making everything ready")
 	case "publish":
 		return message.New("making it live")
+	case "check":
+		return message.New("checking")
 	case "reload":
 		return message.New("telling the daemons")
 	case "login":

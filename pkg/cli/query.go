@@ -39,14 +39,7 @@ func (a *app) listVerb(command *cobra.Command, n *noun.Noun) {
 // list shows the objects of a noun.
 func (a *app) list(ctx context.Context, n *noun.Noun) error {
 	table := nounTable(n)
-	if err := checkColumns(table, a.flags.columns, "--columns"); err != nil {
-		return err
-	}
-	var sorted []string
-	for _, name := range a.flags.sort {
-		sorted = append(sorted, strings.TrimPrefix(name, "-"))
-	}
-	if err := checkColumns(table, sorted, "--sort"); err != nil {
+	if err := a.checkList(table); err != nil {
 		return err
 	}
 	query := store.Query{Filter: a.flags.filter, Sort: a.flags.sort, Limit: a.flags.limit, Columns: a.wanted(table)}
@@ -63,12 +56,14 @@ func (a *app) list(ctx context.Context, n *noun.Noun) error {
 		return err
 	}
 	fillTable(&table, rows)
-	hidden, err := a.printer().List(table)
-	if err != nil {
-		return err
+	if len(rows) == 0 {
+		text := message.New("There are no %s.", n.Plural)
+		if a.flags.filter != "" || a.flags.account != "" {
+			text = message.New("There are no such %s.", n.Plural)
+		}
+		a.tellPeople(text)
 	}
-	a.tellList(n, len(rows), hidden)
-	return nil
+	return a.printList(table)
 }
 
 // aboutQuery names the flag in an error about an expression.
@@ -84,20 +79,19 @@ func aboutQuery(err error) error {
 	return err
 }
 
-// tellList says, to people at a terminal, what the table cannot.
-func (a *app) tellList(n *noun.Noun, rows int, hidden []string) {
-	if !a.process.Streams.OutTerminal || a.format() != output.FormatTable || a.flags.jq != "" {
-		return
-	}
-	if rows == 0 {
-		text := message.New("There are no %s.", n.Plural)
-		if a.flags.filter != "" || a.flags.account != "" {
-			text = message.New("There are no such %s.", n.Plural)
-		}
-		a.tell(text)
-	}
-	if len(hidden) > 0 {
+// printList writes a list and says what of it did not fit on the terminal.
+func (a *app) printList(table output.Table) error {
+	hidden, err := a.printer().List(table)
+	if err == nil && len(hidden) > 0 {
 		a.tell(message.New("Not shown for want of room: %s. See --columns and -o json.", strings.Join(hidden, ", ")))
+	}
+	return err
+}
+
+// tellPeople says, to people at a terminal, what a table cannot.
+func (a *app) tellPeople(text message.Text) {
+	if a.process.Streams.OutTerminal && a.format() == output.FormatTable && a.flags.jq == "" {
+		a.tell(text)
 	}
 }
 
@@ -297,12 +291,8 @@ func (a *app) ask(ctx context.Context, n *noun.Noun, own *noun.Verb, m *mutation
 		}
 		table.Rows = append(table.Rows, cells)
 	}
-	hidden, err := a.printer().List(table)
-	if err == nil && len(hidden) > 0 {
-		a.tell(message.New("Not shown for want of room: %s. See --columns and -o json.", strings.Join(hidden, ", ")))
+	if err := a.printList(table); err != nil || !answer.Differs {
+		return err
 	}
-	if err == nil && answer.Differs {
-		return &exitCode{fault.Differences.ExitCode()}
-	}
-	return err
+	return &exitCode{fault.Differences.ExitCode()}
 }

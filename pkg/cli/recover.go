@@ -50,8 +50,7 @@ func (a *app) lock(ctx context.Context) error {
 		a.tell(message.New("No locks are held."))
 		return nil
 	}
-	_, err = a.printer().List(table)
-	return err
+	return a.printList(table)
 }
 
 // lockNames says whose locks they are: account-3 is "account acme". What is not
@@ -144,7 +143,7 @@ func (a *app) recover(ctx context.Context) error {
 		}
 		return nil
 	}
-	if _, err := a.printer().List(table); err != nil {
+	if err := a.printList(table); err != nil {
 		return err
 	}
 	if first != nil {

@@ -207,7 +207,7 @@ func (a *app) adviseSSHD(settings map[string]string, advise func(message.Text)) 
 func (a *app) showChecked(results []checked) error {
 	table := output.Table{Key: "server", Columns: []output.Column{
 		{Name: "server", Listed: true, Fixed: true}, {Name: "state", Listed: true, Fixed: true}, {Name: "latency", Listed: true, Fixed: true},
-		{Name: "problems", Listed: true}, {Name: "advice", Listed: true},
+		{Name: "problems", Listed: true, Wrapped: true}, {Name: "advice", Listed: true, Wrapped: true},
 	}}
 	var unreachable, failing, behind []string
 	var first error
@@ -243,7 +243,7 @@ func (a *app) showChecked(results []checked) error {
 		if err := a.printer().Show(table); err != nil {
 			return err
 		}
-	} else if _, err := a.printer().List(table); err != nil {
+	} else if err := a.printList(table); err != nil {
 		return err
 	}
 	if first != nil {

@@ -51,7 +51,7 @@ func box() *noun.Noun {
 			},
 			{
 				Name: "kind", Type: noun.Choice{"personal", "shared"}, Help: "Who reads it", Example: "shared",
-				Default: func(context.Context, noun.View, noun.Row) (any, error) { return "personal", nil },
+				Default: noun.Always("personal"),
 			},
 			{
 				Name: "quota", Type: noun.Integer{Min: 1, Max: 1 << 20}, Help: "Its size at most, in MiB", Example: "1024",

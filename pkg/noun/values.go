@@ -2,6 +2,7 @@ package noun
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -114,4 +115,9 @@ func decodeJSON(value any) (any, error) {
 		return list, nil
 	}
 	return nil, fmt.Errorf("a value of type %T", value)
+}
+
+// Always returns the Default of a field that does not depend on anything.
+func Always(value any) func(context.Context, View, Row) (any, error) {
+	return func(context.Context, View, Row) (any, error) { return value, nil }
 }

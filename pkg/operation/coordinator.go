@@ -116,8 +116,8 @@ func (c *Coordinator) update(ctx context.Context, to *store.Store, name string, 
 
 // wait returns how long a request waits for a lock.
 func (c *Coordinator) wait(request Request) time.Duration {
-	if request.Wait > 0 {
-		return request.Wait
+	if request.Wait != 0 {
+		return max(request.Wait, 0)
 	}
 	if c.options.Settings.Lock.Wait > 0 {
 		return c.options.Settings.Lock.Wait

@@ -19,6 +19,7 @@ const (
 	maxActions     = 200
 	maxUnrestored  = 200
 	maxDifferences = 100_000
+	maxKinds       = 50
 	maxCount       = 1 << 30
 )
 
@@ -34,7 +35,8 @@ func (s *session) limit(report *wire.Report) {
 	report.State = wire.State(limitLine(string(report.State), 32))
 	for i := range report.Steps {
 		one := &report.Steps[i]
-		one.Changed = min(max(one.Changed, 0), maxCount)
+		one.Changed = limitCount(one.Changed)
+		one.Kinds = limitKinds(one.Kinds)
 		one.Output = limitOutput(one.Output)
 		one.Actions = limitList(one.Actions, maxActions)
 		one.Reloaded = limitList(one.Reloaded, maxActions)
@@ -48,6 +50,18 @@ func (s *session) limit(report *wire.Report) {
 		f.Output = limitOutput(f.Output)
 		f.Unrestored = limitList(f.Unrestored, maxUnrestored)
 	}
+}
+
+func limitCount(n int) int { return min(max(n, 0), maxCount) }
+
+func limitKinds(all []wire.KindCount) []wire.KindCount {
+	all = all[:min(len(all), maxKinds)]
+	for i := range all {
+		one := &all[i]
+		one.Kind = limitLine(one.Kind, 100)
+		one.Made, one.Changed, one.Removed = limitCount(one.Made), limitCount(one.Changed), limitCount(one.Removed)
+	}
+	return all
 }
 
 func limitDifferences(all []wire.Difference) []wire.Difference {

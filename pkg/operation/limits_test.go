@@ -97,7 +97,7 @@ func TestWhatDoesNotFitIntoAFrameIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.store.View(context.Background(), func(tx *store.Tx) error {
-		all, err := tx.Operations(context.Background(), 0)
+		all, err := tx.Operations(context.Background(), store.LogQuery{})
 		if len(all) != 2 {
 			t.Error(all)
 		}

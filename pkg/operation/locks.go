@@ -259,7 +259,13 @@ func (s *lockSet) poll(ctx context.Context, limit time.Duration, want, about loc
 
 func (s *lockSet) lockedFault(want lockWant, limit time.Duration) error {
 	holders := s.locks.holding(want, s.holder.Operation)
-	if len(holders) == 0 {
+	switch {
+	case len(holders) == 0 && limit == 0:
+		return fault.New(fault.Locked, "the lock of %s is not free", want.name()).WithHint("orchestra lock")
+	case limit == 0:
+		return fault.New(fault.Locked, "the lock of %s is not free: held by process %d (%s) since %s",
+			want.name(), holders[0].PID, holders[0].Command, holders[0].Since.Format(time.RFC3339)).WithHint("orchestra lock")
+	case len(holders) == 0:
 		return fault.New(fault.Locked, "the lock of %s was not obtained in %s", want.name(), limit).WithHint("orchestra lock")
 	}
 	return fault.New(fault.Locked, "the lock of %s was not obtained in %s: held by process %d (%s) since %s",

@@ -13,12 +13,14 @@ import (
 // Request is a mutation that somebody asks for.
 type Request struct {
 	Command string // what was typed, without secrets
+	Lines   int    // of a batch; 0 where it is none
 	Actor   string // who typed it
 	Reason  string // why; may be empty
 	// Mutate adds the changes to the plan. It may be called several times, each
 	// on a state of its own, so it must do nothing else.
 	Mutate func(context.Context, noun.Planner) error
-	// Wait is how long to wait for each lock; 0 is the setting lock.wait.
+	// Wait is how long to wait for each lock; 0 is the setting lock.wait, and
+	// less is not at all.
 	Wait time.Duration
 }
 

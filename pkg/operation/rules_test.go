@@ -252,7 +252,7 @@ func TestAPreviewTellsAndWritesNothing(t *testing.T) {
 	}
 	var operations []store.Operation
 	p.store.View(context.Background(), func(tx *store.Tx) error {
-		operations, _ = tx.Operations(context.Background(), 0)
+		operations, _ = tx.Operations(context.Background(), store.LogQuery{})
 		return nil
 	})
 	if len(operations) != 1 {

@@ -181,7 +181,7 @@ func (c *Coordinator) attempt(ctx context.Context, j *job) (*Outcome, error) {
 	}
 	r := c.newRun(j)
 	r.operation = store.Operation{
-		ID: store.NewOperationID(), Kind: j.kind, Actor: j.request.Actor, Command: j.request.Command, Reason: j.request.Reason,
+		ID: store.NewOperationID(), Kind: j.kind, Actor: j.request.Actor, Command: j.request.Command, Lines: j.request.Lines, Reason: j.request.Reason,
 	}
 	if r.set, err = locks.begin(r.operation.ID, j.request.Command); err != nil {
 		return nil, err

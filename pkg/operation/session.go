@@ -278,13 +278,16 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 	failed := false
 	for _, one := range report.Steps {
 		e := entry(one.Name)
-		e.Changed, e.Output, e.Actions = one.Changed, one.Output, one.Actions
+		e.Changed, e.Output, e.Actions, e.Reloaded = one.Changed, one.Output, one.Actions, one.Reloaded
 		if report.Failure != nil && report.Failure.Step != one.Name {
 			e.Outcome = "ok"
 		} else if report.Failure != nil {
 			failed = true
-			e.Resource, e.Message = report.Failure.Resource, report.Failure.Message
+			e.During, e.Resource, e.Message = report.Failure.Phase, report.Failure.Resource, report.Failure.Message
 			e.Output += report.Failure.Output
+		}
+		if phase == "stage" { // the same is told with every word
+			e.Kinds = one.Kinds
 		}
 		s.note(e)
 		if phase == "stage" {
@@ -298,7 +301,8 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 	if len(report.Steps) == 0 || report.Failure != nil && !failed {
 		e := entry("")
 		if report.Failure != nil {
-			e.Backend, e.Resource, e.Message, e.Output = report.Failure.Step, report.Failure.Resource, report.Failure.Message, report.Failure.Output
+			e.Backend, e.During, e.Resource, e.Message, e.Output =
+				report.Failure.Step, report.Failure.Phase, report.Failure.Resource, report.Failure.Message, report.Failure.Output
 		}
 		s.note(e)
 	}

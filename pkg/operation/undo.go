@@ -123,7 +123,12 @@ func (r *run) undoOn(ctx context.Context, ids []int64) map[int64]error {
 		for id, err := range r.on(now, func(s *session) error {
 			names := slices.Clone(steps[s.server.ID][wave])
 			slices.Reverse(names)
-			return r.undoSteps(ctx, s, names, wave == first[s.server.ID])
+			last := wave == first[s.server.ID]
+			err := r.undoSteps(ctx, s, names, last)
+			if err == nil && last {
+				r.c.report(Event{Kind: EventServer, Server: s.server.Name, Phase: string(store.OutcomeUndone)})
+			}
+			return err
 		}) {
 			errs[id] = err
 		}
@@ -131,7 +136,6 @@ func (r *run) undoOn(ctx context.Context, ids []int64) map[int64]error {
 	for _, id := range ids {
 		if errs[id] == nil {
 			r.outcomes[id] = store.OutcomeUndone
-			r.c.report(Event{Kind: EventServer, Server: r.plan.servers[id].Name, Phase: string(store.OutcomeUndone)})
 		}
 	}
 	return errs

@@ -2,78 +2,17 @@ package output
 
 import (
 	"fmt"
-	"strings"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"orchestra/pkg/escape"
 )
 
-// Escape returns s as it can be shown on one line of a terminal: control
-// characters, line ends, bytes that are no UTF-8 and characters that reorder or
-// hide what follows are written as \n, \x1b or \u202e. A backslash stays as it
-// is: what is shown is for people, JSON is for programs.
-func Escape(s string) string { return escape(s, false) }
+// Escape returns s as it can be shown on one line of a terminal.
+func Escape(s string) string { return escape.Line(s) }
 
 // EscapeLines is Escape for texts of several lines: line ends and tabs stay.
-func EscapeLines(s string) string { return escape(s, true) }
-
-func escape(s string, lines bool) string {
-	clean := true
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] >= 0x7f {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	var out strings.Builder
-	out.Grow(len(s) + 8)
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && size <= 1:
-			fmt.Fprintf(&out, `\x%02x`, s[0])
-		case lines && (r == '\n' || r == '\t'):
-			out.WriteRune(r)
-		case r == '\n':
-			out.WriteString(`\n`)
-		case r == '\t':
-			out.WriteString(`\t`)
-		case r == '\r':
-			out.WriteString(`\r`)
-		case r < 0x20 || r >= 0x7f && r <= 0x9f:
-			fmt.Fprintf(&out, `\x%02x`, r)
-		case deceives(r):
-			fmt.Fprintf(&out, `\u%04x`, r)
-		default:
-			out.WriteString(s[:size])
-		}
-		s = s[size:]
-	}
-	return out.String()
-}
-
-// deceives tells whether r makes a line look like what it is not: controls of
-// direction, separators of lines, characters without width. The joiners U+200C
-// and U+200D belong to scripts and to emoji.
-func deceives(r rune) bool {
-	switch {
-	case r < 0xad:
-		return false
-	case r == 0x200c || r == 0x200d:
-		return false
-	case r == 0xad, r == 0x061c, r == 0x180e, r == 0xfeff,
-		r >= 0x200b && r <= 0x200f,
-		r >= 0x2028 && r <= 0x202e,
-		r >= 0x2060 && r <= 0x206f,
-		r >= 0xfff9 && r <= 0xfffb,
-		r >= 0xe0000 && r <= 0xe007f:
-		return true
-	}
-	return !unicode.IsPrint(r) && !unicode.IsSpace(r) && !unicode.In(r, unicode.Mn, unicode.Me, unicode.Mc)
-}
+func EscapeLines(s string) string { return escape.Lines(s) }
 
 // escapeJSON rewrites, inside JSON text, what a terminal would act upon and JSON
 // allows to stand: DEL, the C1 controls and deceiving characters. The text
@@ -103,7 +42,7 @@ func escapeRunes(text []byte, write func([]byte, rune) []byte) []byte {
 	out := make([]byte, 0, len(text)+16)
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
-		if r >= 0x7f && r <= 0x9f || deceives(r) {
+		if r >= 0x7f && r <= 0x9f || escape.Deceives(r) {
 			out = write(out, r)
 		} else {
 			out = append(out, text[:size]...)

@@ -6,31 +6,9 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
-)
 
-func TestEscape(t *testing.T) {
-	for _, c := range []struct{ name, in, want string }{
-		{"plain text stays", "Acme S.L.", "Acme S.L."},
-		{"letters of all scripts stay", "José Muñoz אבג 密码 👩\u200d💻", "José Muñoz אבג 密码 👩\u200d💻"},
-		{"a sequence that writes the clipboard", "a\x1b]52;c;aWQK\x07", `a\x1b]52;c;aWQK\x07`},
-		{"a carriage return that rewrites the line", "ok\rFAILED", `ok\rFAILED`},
-		{"a newline", "a\nb", `a\nb`},
-		{"a tab", "a\tb", `a\tb`},
-		{"DEL", "a\x7fb", `a\x7fb`},
-		{"the one-character CSI", "a\u009b31m", `a\x9b31m`},
-		{"controls of direction", "a\u202etxt.exe", `a\u202etxt.exe`},
-		{"no width", "a\u200bb", `a\u200bb`},
-		{"no UTF-8", "Jos\xe9", `Jos\xe9`},
-		{"NUL", "a\x00b", `a\x00b`},
-	} {
-		if got := Escape(c.in); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
-		}
-	}
-	if got := EscapeLines("a\n\tb\x1b[2J"); got != "a\n\tb\\x1b[2J" {
-		t.Errorf("EscapeLines: %q", got)
-	}
-}
+	"orchestra/pkg/escape"
+)
 
 func harmless(t *testing.T, where, text string, lines bool) {
 	t.Helper()
@@ -41,7 +19,7 @@ func harmless(t *testing.T, where, text string, lines bool) {
 		if lines && (r == '\n' || r == '\t') {
 			continue
 		}
-		if unicode.IsControl(r) || deceives(r) {
+		if unicode.IsControl(r) || escape.Deceives(r) {
 			t.Errorf("%s: %U got through in %q", where, r, text)
 		}
 	}

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	columnGap = 3 // what stands between two columns: space, line, space
-	minColumn = 6 // no column is cut below this
+	columnGap = 3  // what stands between two columns: space, line, space
+	minColumn = 6  // no column is cut below this
+	minText   = 10 // and none that is wrapped
 )
 
 // humanTable writes a table that fits the terminal: long cells are cut, then
@@ -23,20 +24,27 @@ func (p *Printer) humanTable(out io.Writer, t Table, indexes []int) ([]string, e
 	natural := make([]int, len(indexes))
 	cells := make([][]string, len(t.Rows))
 	for n, i := range indexes {
-		natural[n] = width(title(t.Columns[i].Name))
+		natural[n] = Width(title(t.Columns[i].Name))
 	}
 	for r, row := range t.Rows {
 		cells[r] = make([]string, len(indexes))
 		for n, i := range indexes {
 			cells[r][n] = Escape(p.humanCell(row[i], t.Columns[i].Kind, now))
-			natural[n] = max(natural[n], width(cells[r][n]))
+			natural[n] = max(natural[n], Width(cells[r][n]))
 		}
 	}
-	fixed := make([]bool, len(indexes))
+	least := make([]int, len(indexes))
 	for n, i := range indexes {
-		fixed[n] = t.Columns[i].Fixed || t.Columns[i].Kind == Number
+		switch column := t.Columns[i]; {
+		case column.Fixed || column.Kind == Number:
+			least[n] = natural[n]
+		case column.Wrapped:
+			least[n] = min(minText, natural[n])
+		default:
+			least[n] = min(minColumn, natural[n])
+		}
 	}
-	widths := fit(natural, fixed, p.Width)
+	widths := fit(natural, least, p.Width)
 	var hidden []string
 	for n := len(widths); n < len(indexes); n++ {
 		hidden = append(hidden, t.Columns[indexes[n]].Name)
@@ -64,18 +72,39 @@ func (p *Printer) humanTable(out io.Writer, t Table, indexes []int) ([]string, e
 	}
 	table.Header(header)
 	for _, row := range cells {
-		line := make([]string, len(widths))
-		for n := range widths {
-			line[n] = Cut(row[n], widths[n])
-		}
-		if err := table.Append(line); err != nil {
-			return nil, fmt.Errorf("writing a table: %w", err)
+		for _, line := range lines(t, indexes, row, widths) {
+			if err := table.Append(line); err != nil {
+				return nil, fmt.Errorf("writing a table: %w", err)
+			}
 		}
 	}
 	if err := table.Render(); err != nil {
 		return nil, fmt.Errorf("writing a table: %w", err)
 	}
 	return hidden, nil
+}
+
+// lines returns a row as the lines that it takes.
+func lines(t Table, indexes []int, row []string, widths []int) [][]string {
+	columns := make([][]string, len(widths))
+	high := 1
+	for n := range widths {
+		columns[n] = []string{Cut(row[n], widths[n])}
+		if t.Columns[indexes[n]].Wrapped && Width(row[n]) > widths[n] {
+			columns[n] = Wrap(row[n], widths[n])
+		}
+		high = max(high, len(columns[n]))
+	}
+	all := make([][]string, high)
+	for i := range all {
+		all[i] = make([]string, len(widths))
+		for n := range widths {
+			if i < len(columns[n]) {
+				all[i][n] = columns[n][i]
+			}
+		}
+	}
+	return all
 }
 
 func (p *Printer) now() time.Time {
@@ -101,10 +130,10 @@ func title(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "_", " "))
 }
 
-// fit returns widths for the columns so that a line takes at most total
-// columns. The widest give first; a column at the right is left out only when
+// fit returns widths for the columns, none below its least one, so that a line
+// takes at most total columns. The widest give first; a column at the right is left out only when
 // none can give more. total 0 means that there is no limit.
-func fit(natural []int, fixed []bool, total int) []int {
+func fit(natural, least []int, total int) []int {
 	widths := append([]int(nil), natural...)
 	if total <= 0 {
 		return widths
@@ -117,7 +146,7 @@ func fit(natural []int, fixed []bool, total int) []int {
 		for taken > total {
 			widest := -1
 			for n, w := range widths {
-				if !fixed[n] && w > minColumn && (widest < 0 || w > widths[widest]) {
+				if w > least[n] && (widest < 0 || w > widths[widest]) {
 					widest = n
 				}
 			}
@@ -141,11 +170,11 @@ func (p *Printer) fields(out io.Writer, t Table, indexes []int) error {
 	now, row := p.now(), t.Rows[0]
 	longest := 0
 	for _, i := range indexes {
-		longest = max(longest, width(t.Columns[i].Name))
+		longest = max(longest, Width(t.Columns[i].Name))
 	}
 	for _, i := range indexes {
 		name := t.Columns[i].Name
-		pad := strings.Repeat(" ", longest-width(name)+2)
+		pad := strings.Repeat(" ", longest-Width(name)+2)
 		if !p.Terminal {
 			value := Escape(cell(row[i]))
 			if value == "" {

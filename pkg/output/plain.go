@@ -15,7 +15,7 @@ func writePlain(out io.Writer, t Table, indexes []int) error {
 	header := make([]string, len(indexes))
 	for n, i := range indexes {
 		header[n] = strings.ToUpper(t.Columns[i].Name)
-		widths[n] = width(header[n])
+		widths[n] = Width(header[n])
 	}
 	lines := make([][]string, len(t.Rows))
 	for r, row := range t.Rows {
@@ -26,14 +26,14 @@ func writePlain(out io.Writer, t Table, indexes []int) error {
 				text = "-"
 			}
 			lines[r][n] = text
-			widths[n] = max(widths[n], width(text))
+			widths[n] = max(widths[n], Width(text))
 		}
 	}
 	var line strings.Builder
 	write := func(cells []string) error {
 		line.Reset()
 		for n, text := range cells {
-			pad := strings.Repeat(" ", widths[n]-width(text))
+			pad := strings.Repeat(" ", widths[n]-Width(text))
 			switch last := n == len(cells)-1; {
 			case t.Columns[indexes[n]].Kind == Number:
 				line.WriteString(pad)
@@ -64,7 +64,7 @@ func writePlain(out io.Writer, t Table, indexes []int) error {
 }
 
 // width returns how many columns text takes on a terminal.
-func width(text string) int {
+func Width(text string) int {
 	for i := 0; i < len(text); i++ {
 		if text[i] >= 0x80 {
 			return runewidth.StringWidth(text)
@@ -75,7 +75,7 @@ func width(text string) int {
 
 // Cut returns text in at most columns columns, with … where something is missing.
 func Cut(text string, columns int) string {
-	if width(text) <= columns {
+	if Width(text) <= columns {
 		return text
 	}
 	return runewidth.Truncate(text, columns, "…")
@@ -89,7 +89,7 @@ func Wrap(text string, columns int) []string {
 	for _, paragraph := range strings.Split(text, "\n") {
 		line := ""
 		for _, word := range strings.Fields(paragraph) {
-			for width(word) > columns {
+			for Width(word) > columns {
 				if line != "" {
 					lines = append(lines, line)
 					line = ""
@@ -104,7 +104,7 @@ func Wrap(text string, columns int) []string {
 			switch {
 			case line == "":
 				line = word
-			case width(line)+1+width(word) <= columns:
+			case Width(line)+1+Width(word) <= columns:
 				line += " " + word
 			default:
 				lines = append(lines, line)

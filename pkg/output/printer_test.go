@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"orchestra/pkg/fault"
+
+	"orchestra/pkg/escape"
 )
 
 var now = time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC)
@@ -56,7 +59,7 @@ func TestPlainTableIsAlignedWholeAndAbsolute(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
 	at := strings.Index(lines[0], "CREATED")
 	for _, line := range lines[1:] {
-		if width(line[:strings.Index(line, "20")]) != at {
+		if Width(line[:strings.Index(line, "20")]) != at {
 			t.Errorf("not aligned:\n%s", got)
 		}
 	}
@@ -68,8 +71,8 @@ func TestHumanTableFitsTheTerminal(t *testing.T) {
 	for columns := 30; columns < 120; columns++ {
 		got := printed(t, Printer{Format: FormatTable, Terminal: true, Width: columns}, table)
 		for _, line := range strings.Split(got, "\n") {
-			if width(line) > columns {
-				t.Fatalf("%d columns: %d wide: %s", columns, width(line), line)
+			if Width(line) > columns {
+				t.Fatalf("%d columns: %d wide: %s", columns, Width(line), line)
 			}
 		}
 		if !strings.Contains(got, "ana") {
@@ -141,7 +144,7 @@ func TestFormatsAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, r := range out.String() {
-				if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r <= 0x9f || deceives(r)) {
+				if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r <= 0x9f || escape.Deceives(r)) {
 					t.Fatalf("%s lets %U through: %q", format, r, out.String())
 				}
 			}
@@ -221,8 +224,8 @@ func TestWrapKeepsWords(t *testing.T) {
 		columns := rapid.IntRange(8, 40).Draw(t, "columns")
 		lines := Wrap(text, columns)
 		for _, line := range lines {
-			if width(line) > columns {
-				t.Fatalf("%q is %d wide, not %d", line, width(line), columns)
+			if Width(line) > columns {
+				t.Fatalf("%q is %d wide, not %d", line, Width(line), columns)
 			}
 		}
 		if strings.Join(strings.Fields(strings.Join(lines, "")), "") != strings.Join(strings.Fields(text), "") {
@@ -242,5 +245,27 @@ func BenchmarkHumanTable(b *testing.B) {
 		if _, err := p.List(table); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A sentence in a table is read whole: it takes several lines, and what is
+// beside it stays beside it.
+func TestAWrappedColumnIsNotCut(t *testing.T) {
+	table := Table{Key: "name", Columns: []Column{
+		{Name: "name", Listed: true, Fixed: true}, {Name: "finding", Listed: true, Wrapped: true}, {Name: "end", Listed: true},
+	}, Rows: [][]any{{"acme", "it has no contact at all", "x"}, {"b", "well", "y"}}}
+	var out bytes.Buffer
+	printer := Printer{Out: &out, Terminal: true, Width: 29, Format: FormatTable}
+	hidden, err := printer.List(table)
+	if err != nil || len(hidden) > 0 {
+		t.Fatal(hidden, err)
+	}
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	want := []string{"acme │ it has no │ x", "│ contact at all │", "b │ well │ y"}
+	if !slices.Equal(lines[2:], want) {
+		t.Errorf("%s", out.String())
 	}
 }

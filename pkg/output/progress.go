@@ -129,7 +129,8 @@ func (p *Progress) Print(text string) {
 
 func (p *Progress) erase() {
 	if p.drawn > 0 {
-		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
+		// A ^C that the terminal echoes has moved the cursor to the right.
+		_, _ = fmt.Fprintf(p.out, "\r\x1b[%dA\x1b[J", p.drawn)
 		p.drawn = 0
 	}
 }
@@ -141,7 +142,7 @@ func (p *Progress) draw() {
 	defer p.mutex.Unlock()
 	longest := 0
 	for _, name := range p.names {
-		longest = max(longest, width(Escape(name)))
+		longest = max(longest, Width(Escape(name)))
 	}
 	var text strings.Builder
 	shown := p.names
@@ -157,7 +158,7 @@ func (p *Progress) draw() {
 	}
 	for _, name := range shown {
 		name := Escape(name)
-		line := name + strings.Repeat(" ", longest-width(name)) + "  " + Escape(p.lines[name])
+		line := name + strings.Repeat(" ", longest-Width(name)) + "  " + Escape(p.lines[name])
 		text.WriteString(p.paint.Cyan(spinner[p.frame%len(spinner)]) + " " + Cut(line, p.width-3) + "\n")
 		lines++
 	}

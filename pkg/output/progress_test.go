@@ -37,7 +37,7 @@ func TestLongWorkShowsEachServerAndCleansUp(t *testing.T) {
 		if !strings.Contains(got, "h11  staging") || !strings.Contains(got, "h12") {
 			t.Errorf("%q", got)
 		}
-		if strings.Contains(got, "\x1b[2J") || !strings.HasSuffix(got, "\x1b[2A\x1b[J") {
+		if strings.Contains(got, "\x1b[2J") || !strings.HasSuffix(got, "\r\x1b[2A\x1b[J") {
 			t.Errorf("%q", got)
 		}
 	})

@@ -24,6 +24,9 @@ type Column struct {
 	Listed bool // shown by default
 	// Fixed columns are never cut on a terminal: the name that people type.
 	Fixed bool
+	// Wrapped columns take several lines on a terminal instead of being cut:
+	// sentences, and values of which the end matters.
+	Wrapped bool
 }
 
 // Table is what a question is answered with. Cells are string, int64, bool,

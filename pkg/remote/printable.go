@@ -1,10 +1,9 @@
 package remote
 
 import (
-	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"orchestra/pkg/escape"
 )
 
 // maxForeign is how much of a text that a server wrote is repeated, in bytes.
@@ -14,29 +13,14 @@ const maxForeign = 400
 // control characters, terminal sequences or marks that change the direction
 // of writing.
 func printable(text string) string {
-	text = strings.TrimSpace(text)
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		if b.Len() >= maxForeign {
-			b.WriteString("…")
-			break
-		}
-		r, size := utf8.DecodeRuneInString(text[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[i])
-		case r == '\n', r == '\t':
-			b.WriteByte(' ')
-		case r == '\r':
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-		i += size
+	text = escape.Line(oneLine.Replace(strings.TrimSpace(text)))
+	if len(text) > maxForeign {
+		text = strings.ToValidUTF8(text[:maxForeign], "") + "…" // less the half of a character
 	}
-	return b.String()
+	return text
 }
+
+var oneLine = strings.NewReplacer("\n", " ", "\t", " ", "\r", "")
 
 // foreignError is an error whose text may hold what a server wrote.
 type foreignError struct{ err error }

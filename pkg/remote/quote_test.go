@@ -98,7 +98,7 @@ func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		" plain \n":        "plain",
 		"a\nb\tc\r":        "a b c",
-		"\x1b[2J\x07":      `\u001b[2J\u0007`,
+		"\x1b[2J\x07":      `\x1b[2J\x07`,
 		"a\xffb":           `a\xffb`,
 		"ab\u202edc\u200b": `ab\u202edc\u200b`,
 		"añ€":              "añ€",

@@ -41,7 +41,7 @@ func TestProcess(t *testing.T) {
 	t.Run("its exit status and what it complained of", func(t *testing.T) {
 		_, err := run(t, transport, "", "/bin/fail")
 		ended, ok := errors.AsType[*ExitError](err)
-		if !ok || ended.Status != 3 || ended.Errors != `oh \u001b[31mno` {
+		if !ok || ended.Status != 3 || ended.Errors != `oh \x1b[31mno` {
 			t.Errorf("%#v", err)
 		}
 	})

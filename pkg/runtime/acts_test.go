@@ -271,6 +271,8 @@ func TestWhatBackendsMayNotDeclareFailsAtStaging(t *testing.T) {
 		d("group", "acme", "0"), d("group", "a b", "70000"), d("group", "acme", "1000"), d("group", "adm", "70000"),
 		d("member", "ghosts", "anna"), d("member", "adm", "a,b"), d("drop", "user", "anna", "1001"),
 		d("entry", "/etc/x", "a b", "c"), d("entry", "/etc/x", "a", "b\nc"), d("entry", "/etc/x", "#a", "b"), d("entry", "/etc/x", "a:b", "c", "colon"),
+		d("entry", "/etc/x", "a", "b", "csv"), d("entry", "/etc/x", "", "b", "sqlite"), d("entry", "/etc/x", strings.Repeat("a", 5000), "b", "sqlite"),
+		d("park", "Database", "x"), d("park", "database", "-x"), d("park", "database", ""), d("park", "database", "x"), d("park", "/etc/x", "y"),
 		d("link", "/etc/x", ""), d("act", "k", "key", "probe", "do", "", "reversible"), d("act", "k", "key", "rm -rf", "do", "undo", "reversible"),
 		d("act", "k", "-key", "probe", "do", "undo", "reversible"), d("act", "k", "key", "probe", "do", "undo", "sometimes"),
 		d("check", "a b"), d("check", "PATH=x"), d("reload", "-x"), d("reload", "a b"), d("need", "missing"), d("need", "/bin/sh"),

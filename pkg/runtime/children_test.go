@@ -154,8 +154,8 @@ if (exec 9>/etc/orchestra-test) 2>/dev/null; then say write yes; else say write 
 	if strings.Contains(result.Output, "SECRET") || strings.Contains(result.Output, "eth") {
 		t.Error(result.Output)
 	}
-	if count, err := ParseDeclarations(result.Answer); count != 0 || err != nil {
-		t.Error(count, err)
+	if all, err := parseDeclarations(result.Answer); len(all) != 0 || err != nil {
+		t.Error(len(all), err)
 	}
 	t.Log(result.Output)
 }
@@ -171,7 +171,7 @@ func TestADeclaringPartThatLeavesInTheMiddleHasDeclaredNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = ParseDeclarations(result.Answer)
+		_, err = parseDeclarations(result.Answer)
 		if good := err == nil && result.ExitCode == 0; good != want {
 			t.Errorf("%q: accepted %v: %v %+v", script, good, err, result)
 		}
@@ -182,12 +182,12 @@ func TestActsGetKeysStatesAndContents(t *testing.T) {
 	runner := realRunner(t)
 	hostile := "a b'\"\\\n\t*$(id)\x1f ü"
 	script := `
-tell() { local key; for key in "$@"; do state "$key" "${state_before[$key]}" "${content[$key]}"; done; }
+tell() { local key; for key in "$@"; do state "$key" "${state_before[$key]}, ${trash[$key]}" "${content[$key]}"; done; }
 `
 	var input []byte
 	keys := []string{"one", hostile, "thr]ee", "${x}", "@", "*", "-n"}
 	for _, key := range keys {
-		input = fmt.Appendf(input, "%s\x00before %s\x00%s\x00", key, key, strings.Repeat(hostile, 100))
+		input = fmt.Appendf(input, "%s\x00before %s\x00%s\x00trash of %s\x00", key, key, strings.Repeat(hostile, 100), key)
 	}
 	result, err := runner.Run(context.Background(), Child{Kind: ChildAct, Script: script, Function: "tell", Arguments: keys, Input: input})
 	if err != nil || result.ExitCode != 0 {
@@ -198,7 +198,7 @@ tell() { local key; for key in "$@"; do state "$key" "${state_before[$key]}" "${
 		t.Fatalf("%d fields: %q", len(fields), fields)
 	}
 	for i, key := range keys {
-		if fields[3*i] != key || fields[3*i+1] != "before "+key || fields[3*i+2] != strings.Repeat(hostile, 100) {
+		if fields[3*i] != key || fields[3*i+1] != "before "+key+", trash of "+key || fields[3*i+2] != strings.Repeat(hostile, 100) {
 			t.Errorf("%q became %q", key, fields[3*i:3*i+3])
 		}
 	}

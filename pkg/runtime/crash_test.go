@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +33,9 @@ func firstOperation() wire.Stage {
 		d("link", "/etc/keys/main", "acme"),
 		d("entry", "/etc/aliases", "acme", "acme@example.org"),
 		d("entry", "/etc/aliases", "bob", "bob@example.org"),
+		d("dir", "/etc/maps", "root", "33", "0750"),
+		d("entry", "/etc/maps/addresses", "acme@example.org", "acme", "sqlite"),
+		d("entry", "/etc/maps/addresses", "bob@example.org", "bob", "sqlite"),
 		d("act", "quota", "acme", "probe_quota", "set_quota", "unset_quota", "reversible"),
 		d("check", "check_all"), d("reload", "cron"),
 	)
@@ -59,19 +63,35 @@ func secondOperation() wire.Stage {
 		d("entry", "/etc/newmap", "carol", "1"),
 		d("drop", "entry", "/etc/aliases", "bob"),
 		d("act", "quota", "acme", "probe_quota", "set_quota", "unset_quota", "reversible"),
+		d("entry", "/etc/maps/addresses", "acme@example.org", "acme, carol", "sqlite"),
+		d("entry", "/etc/maps/addresses", "carol@example.org", "carol", "sqlite"),
+		d("entry", "/etc/maps/new", "carol", "1", "sqlite"),
+		d("drop", "entry", "/etc/maps/addresses", "bob@example.org", "sqlite"),
+		d("park", "database", "bob_shop"), d("park", "database", "bob_wiki"), d("park", "database", "none"),
 		d("act", "quota", "carol", "probe_quota", "set_quota", "unset_quota", "reversible"),
 		d("check", "check_all"), d("reload", "cron"),
 	)
 	users.Contents = contents("$y$j9T$two", "ssh-ed25519 BBBB two\n")
+	users.Script.Acts = databaseActs
 	web := aStep("web", d("file", "/etc/web.conf", "root", "root", "0644", Reference(1)), d("reload", "apache2"))
 	web.Contents = contents("<VirtualHost>\n")
 	return stageOf(2, users, web)
 }
 
-// quota is an act whose state is in memory, and survives everything.
+// databaseActs has the functions that parking a database needs, as a runtime looks for
+// them; here they are Go.
+const databaseActs = `
+probe_database() { :; }
+park_database() { :; }
+restore_database() { :; }
+purge_database() { :; }
+`
+
+// quota are acts whose state is in memory, and survives everything.
 type quota struct {
-	mutex sync.Mutex
-	set   map[string]bool
+	mutex     sync.Mutex
+	set       map[string]bool
+	databases map[string]string // what is in them, by name
 }
 
 func (q *quota) act(child Child) (Result, error) {
@@ -86,9 +106,34 @@ func (q *quota) act(child Child) (Result, error) {
 			q.set[key] = true
 		case "unset_quota":
 			q.set[key] = false
+		case "probe_database":
+			now := "absent"
+			if _, there := q.databases[key]; there {
+				now = "present"
+			}
+			answer = fmt.Appendf(answer, "%s\x00%s\x00absent\x00", key, now)
+		case "park_database":
+			q.rename(key, trashOf(child, key))
+		case "restore_database":
+			q.rename(trashOf(child, key), key)
+		case "purge_database":
+			delete(q.databases, trashOf(child, key))
 		}
 	}
 	return Result{Answer: answer}, nil
+}
+
+func (q *quota) rename(from, to string) {
+	if rows, there := q.databases[from]; there {
+		delete(q.databases, from)
+		q.databases[to] = rows
+	}
+}
+
+// trashOf returns the name in the trash that an act is given beside its key.
+func trashOf(child Child, key string) string {
+	fields := strings.Split(string(child.Input), "\x00")
+	return fields[4*slices.Index(child.Arguments, key)+3]
 }
 
 // crashMachine is a machine on which the first operation was kept.
@@ -97,11 +142,12 @@ type crashMachine struct {
 	disk    *Memory
 	runners *fakeMachine
 	quota   *quota
+	clock   Clock
 }
 
 func newCrashMachine(t testing.TB, seed uint64) *crashMachine {
 	t.Helper()
-	m := &crashMachine{t: t, quota: &quota{set: map[string]bool{}}}
+	m := &crashMachine{t: t, clock: SystemClock{}, quota: &quota{set: map[string]bool{}, databases: map[string]string{"bob_shop": "rows of the shop", "bob_wiki": "rows of the wiki", "else": "others"}}}
 	m.disk, m.runners = memoryServer(MemoryOptions{Seed: seed})
 	m.disk.Put("/etc/aliases", "# of the system\nroot: anna\nnews\tanna", Attributes{Mode: 0o644})
 	p := m.connect()
@@ -124,7 +170,7 @@ func (m *crashMachine) connect() *panel {
 		}
 		return m.quota.act(child)
 	}
-	return connect(m.t, Options{Disk: runner.disk, Clock: SystemClock{}, Runner: runner})
+	return connect(m.t, Options{Disk: runner.disk, Clock: m.clock, Runner: runner})
 }
 
 // everything is all that an administrator could see of the machine.
@@ -137,6 +183,9 @@ func (m *crashMachine) everything() map[string]string {
 			all["quota of "+key] = "set"
 		}
 	}
+	for name, rows := range m.quota.databases {
+		all["database "+name] = rows
+	}
 	return all
 }
 
@@ -144,7 +193,7 @@ func (m *crashMachine) everything() map[string]string {
 func (m *crashMachine) nothingLeft() {
 	m.t.Helper()
 	for name := range m.disk.Dump() {
-		if strings.Contains(name, "/.orchestra") {
+		if strings.Contains(name, "/.orchestra") || strings.HasSuffix(name, "-journal") {
 			m.t.Errorf("%s is left", name)
 		}
 		if strings.HasPrefix(name, DefaultDirectory+"/open/") || strings.HasPrefix(name, DefaultDirectory+"/new/") {
@@ -295,6 +344,53 @@ func TestACrashAtEveryChangeLeavesOldOrNew(t *testing.T) {
 						m.nothingLeft()
 					}
 				})
+			}
+		}
+	}
+}
+
+// TestAPurgeIsTriedAgain kills, or fills the disk, while what was parked is purged.
+func TestAPurgeIsTriedAgain(t *testing.T) {
+	small := func(n int) wire.Stage {
+		return stageOf(n, aStep("x", d("dir", fmt.Sprint("/srv/", n), "root", "root", "0755")))
+	}
+	trash := func(m *crashMachine) (found []string) {
+		for name := range m.everything() {
+			if strings.HasPrefix(name, "database orchestra_") {
+				found = append(found, name)
+			}
+		}
+		for name := range m.disk.Dump() {
+			if strings.Contains(name, "/trash/parked/") {
+				found = append(found, name)
+			}
+		}
+		return found
+	}
+	for f := range faults {
+		for n := 1; ; n++ {
+			m := newCrashMachine(t, uint64(n))
+			m.disk.PutDirectory("/srv", Attributes{Mode: 0o755})
+			if _, kept := m.perform(secondOperation()); !kept || len(trash(m)) != 3 {
+				t.Fatalf("parked: %q", trash(m))
+			}
+			m.clock = &testClock{now: time.Now().Add(32 * 24 * time.Hour)}
+			before := m.disk.Changes()
+			m.arm(f, n)
+			committed, kept := m.perform(small(3))
+			done := m.disk.Changes() - before
+			m.disk.SetHook(nil)
+			if !kept {
+				m.recover(small(3), committed)
+			}
+			if _, kept := m.perform(small(4)); !kept {
+				t.Fatalf("%v at %d: a purge keeps operations from ending", f, n)
+			}
+			if left := trash(m); len(left) > 0 {
+				t.Fatalf("%v at %d: %q is left", f, n, left)
+			}
+			if n > done {
+				break
 			}
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // A declaration is what a verb of the prelude prints: the number of fields that
@@ -44,11 +46,32 @@ func AppendDeclaration(out []byte, object int, verb string, arguments ...string)
 // EndDeclarations says that the declaring part came to its end.
 func EndDeclarations(out []byte) []byte { return AppendDeclaration(out, 0, verbEnd) }
 
-// ParseDeclarations returns how many declarations a declaring part printed, or
-// what is wrong with them.
-func ParseDeclarations(answer []byte) (int, error) {
+// CheckDeclarations looks at what a declaring part printed as a server would before
+// it looks at anything else: it must be whole, and acts.sh must define what it names.
+func CheckDeclarations(answer []byte, acts string) error {
 	declarations, err := parseDeclarations(answer)
-	return len(declarations), err
+	if err != nil {
+		return err
+	}
+	for _, d := range declarations {
+		if missing := missingFunctions(acts, d.functions()); len(missing) > 0 {
+			return fmt.Errorf("%s: acts.sh does not define %s", declared(d), strings.Join(missing, ", "))
+		}
+	}
+	return nil
+}
+
+// functions returns the functions of acts.sh that a declaration names.
+func (d declaration) functions() []string {
+	switch {
+	case d.Verb == "act" && len(d.Arguments) >= 5:
+		return slices.DeleteFunc(slices.Clone(d.Arguments[2:5]), func(name string) bool { return name == "" })
+	case d.Verb == "park-kind" && len(d.Arguments) == 2:
+		return ParkFunctions(d.Arguments[0])
+	case d.Verb == "check":
+		return d.Arguments
+	}
+	return nil
 }
 
 // parseDeclarations reads what a declaring part printed. It accepts nothing

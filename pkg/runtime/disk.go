@@ -39,6 +39,17 @@ type Disk interface {
 	// CopyExtended gives to the extended attributes (ACLs, security labels) of from.
 	CopyExtended(from, to string) error
 
+	// CreateMap makes a new map, which sqlitemap describes, with its entries.
+	CreateMap(path string, entries map[string]string, attributes Attributes) error
+	// ReadMap returns the entries of a map that have one of keys, and whether it
+	// has none at all. It writes nothing. A map is read and edited only where
+	// nobody but root could have made a link on the way to it: fs.ErrPermission.
+	// Errors answer to those of sqlitemap, too.
+	ReadMap(path string, keys []string) (found map[string]string, empty bool, err error)
+	// EditMap tells edit which of keys are in a map, and makes the entries that it
+	// returns, or takes away those that are nil: all or none, durably.
+	EditMap(path string, keys []string, edit func(found map[string]string) (map[string]*string, error)) error
+
 	// Rename moves within one file system and never replaces: fs.ErrExist.
 	Rename(from, to string) error
 	// Exchange swaps two entries of one file system at once.

@@ -234,6 +234,8 @@ func (r *fakeRunner) Run(ctx context.Context, child Child) (Result, error) {
 			return Result{ExitCode: -1}, nil
 		case words[0] == "drop":
 			words = append([]string{"drop-" + words[1]}, words[2:]...)
+		case words[0] == "park" && len(words) == 3:
+			words[0] = "park-kind"
 		}
 		answer = AppendDeclaration(answer, 0, words[0], words[1:]...)
 	}

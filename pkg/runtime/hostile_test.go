@@ -57,6 +57,8 @@ func inHome(step string) [][]string {
 		return [][]string{d("link", "/home/mallory/web/page", "elsewhere")}
 	case "entry":
 		return [][]string{d("entry", "/home/mallory/web/page", "key", "value")}
+	case "map":
+		return [][]string{d("entry", "/home/mallory/web/page", "key", "value", "sqlite")}
 	case "absent":
 		return [][]string{d("absent", "/home/mallory/web/gold")}
 	}
@@ -64,7 +66,7 @@ func inHome(step string) [][]string {
 }
 
 func TestRootFollowsNoLinkOfAUser(t *testing.T) {
-	for _, verb := range []string{"file", "dir", "change", "link", "entry", "absent", "park"} {
+	for _, verb := range []string{"file", "dir", "change", "link", "entry", "map", "absent", "park"} {
 		for trap, set := range map[string]func(t *testing.T, root string){
 			"the directory is a link to root's": func(t *testing.T, root string) {
 				must(t, os.Remove(root+"/home/mallory/web"))
@@ -227,8 +229,8 @@ func TestPathsThatNoBackendMayDeclare(t *testing.T) {
 		"", "/", "etc/x", "./x", "/etc/../x", "/etc//x", "/etc/x/", "/etc/.", "/..", "-rf", "/etc/\x01/..",
 		DefaultDirectory, DefaultDirectory + "/panel", DefaultDirectory + "/open/x", strings.Repeat("/x", 3000), "/" + strings.Repeat("x", 300),
 	} {
-		for j, declaration := range [][]string{d("file", name, "root", "root", "0644", "x"), d("dir", name, "root", "root", "0755"), d("park", name), d("absent", name), d("link", name, "x"), d("entry", name, "a", "b")} {
-			stage := stageOf(1000+10*i+j, aStep("x", declaration))
+		for j, declaration := range [][]string{d("file", name, "root", "root", "0644", "x"), d("dir", name, "root", "root", "0755"), d("park", name), d("absent", name), d("link", name, "x"), d("entry", name, "a", "b"), d("entry", name, "a", "b", "sqlite")} {
+			stage := stageOf(1000+100*i+j, aStep("x", declaration))
 			answer, report := p.say(wire.WordStage, stage)
 			if answer == wire.WordStaged {
 				t.Errorf("%q was staged: %s", declaration, describe(report))

@@ -53,6 +53,9 @@ func (s *session) finishKept(ctx context.Context, o *operation) error {
 	if err == nil {
 		err = s.machine.withReserve(o.logTrash)
 	}
+	if err == nil {
+		err = s.machine.withReserve(o.recordParked)
+	}
 	if err != nil {
 		return fail(wire.CodeInternal, s.machine.path(directoryReg), "what is kept can't be recorded").because(err)
 	}
@@ -93,7 +96,7 @@ func (o *operation) registered() []registryEntry {
 	var entries []registryEntry
 	for _, s := range o.steps {
 		for _, r := range s.Resources {
-			if r.Kind == kindPark || r.Kind == kindAct && r.Act.Class == classLater {
+			if r.Kind == kindPark || r.parks() || r.Kind == kindAct && r.Act.Class == classLater {
 				continue // nothing that could be found there again
 			}
 			entry := registryEntry{Key: r.key(), Step: s.Name, Object: r.Object, Secret: r.Secret}

@@ -14,7 +14,7 @@ import (
 // actKind brings about what is no file, by functions of acts.sh that run as
 // root: `act KIND KEY PROBE DO UNDO reversible|pivot|later [CONTENT]`. All keys
 // of one kind go to one child, as arguments; the probe answers for each key with
-// `state KEY NOW WANTED`.
+// `state KEY NOW WANTED`. `park KIND NAME` is such an act, too.
 type actKind struct{}
 
 // actCall is how an act is done.
@@ -24,6 +24,7 @@ type actCall struct {
 	Probe string `json:"probe"`
 	Do    string `json:"do"`
 	Undo  string `json:"undo,omitempty"`
+	Purge string `json:"purge,omitempty"` // of an act that parks
 	Class string `json:"class"`
 	// Content is given to the act on a descriptor.
 	Content []byte `json:"content,omitempty"`
@@ -37,6 +38,9 @@ const (
 )
 
 func (actKind) declare(s *step, d declaration) (*resource, error) {
+	if d.Verb == "park-kind" {
+		return declarePark(s, d)
+	}
 	if len(d.Arguments) < 6 || len(d.Arguments) > 7 {
 		return nil, errArguments
 	}
@@ -45,7 +49,7 @@ func (actKind) declare(s *step, d declaration) (*resource, error) {
 	switch {
 	case !isName(call.Kind):
 		return nil, fmt.Errorf("%q can't be the kind of an act", printable(call.Kind))
-	case !isKey(call.Key):
+	case !validActKey(call.Key):
 		return nil, fmt.Errorf("%q can't be the key of an act", printable(call.Key))
 	case !isName(call.Probe) || !isName(call.Do):
 		return nil, errors.New("an act needs a function to probe and one to do")
@@ -68,6 +72,11 @@ func (actKind) declare(s *step, d declaration) (*resource, error) {
 	return r, nil
 }
 
+// validActKey tells whether text may be a key: it is an argument of a function.
+func validActKey(text string) bool {
+	return text != "" && len(text) <= 4000 && text[0] != '-'
+}
+
 // isName tells whether text may name a function of acts.sh or a kind of acts.
 func isName(text string) bool {
 	if text == "" || len(text) > 64 || text[0] < 'a' || text[0] > 'z' {
@@ -75,9 +84,6 @@ func isName(text string) bool {
 	}
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
-
-// isKey tells whether text may be given to a function of acts.sh as an argument.
-func isKey(text string) bool { return text != "" && len(text) <= 4000 && text[0] != '-' }
 
 // mostKeys is how many keys one call of a function is given at most.
 const mostKeys = 2000
@@ -122,6 +128,8 @@ func (o *operation) call(ctx context.Context, function string, resources []*reso
 		}
 		input.WriteByte(0)
 		input.Write(r.Act.Content)
+		input.WriteByte(0)
+		input.WriteString(r.Trash)
 		input.WriteByte(0)
 	}
 	child.Input = input.Bytes()
@@ -213,7 +221,15 @@ func (actKind) observe(ctx context.Context, o *operation, resources []*resource)
 	return nil, nil
 }
 
-func (actKind) plan(*operation, []*resource) error { return nil }
+// plan names what is parked.
+func (actKind) plan(o *operation, resources []*resource) error {
+	for _, r := range resources {
+		if r.parks() {
+			r.Trash = o.parkName()
+		}
+	}
+	return nil
+}
 
 func (actKind) stage(context.Context, *operation, []*resource) error { return nil }
 

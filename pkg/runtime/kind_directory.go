@@ -33,29 +33,20 @@ func (directoryKind) declare(_ *step, d declaration) (*resource, error) {
 }
 
 func (directoryKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
-	for _, r := range resources {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	return nil, eachOf(ctx, resources, func(_ int, r *resource) error {
 		if err := o.resolveOwner(r); err != nil {
-			return nil, err
+			return err
 		}
-		found, err := readDirectory(r.disk(o.machine), r.Place.Path)
-		if err != nil {
-			return nil, fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err)
+		info, err := o.lookFirst(r)
+		if err != nil || info == nil {
+			return err
 		}
-		if found == nil {
-			if err := o.mustHaveParent(r); err != nil {
-				return nil, err
-			}
-			continue
+		if info.Type != TypeDirectory {
+			return fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
 		}
-		if found.Type != TypeDirectory {
-			return nil, fail(wire.CodeTaken, r.Name, "a %s is in its place", found.Type)
-		}
-		r.Before = found
-	}
-	return nil, nil
+		r.Before = &state{Type: info.Type, Attributes: info.Attributes}
+		return nil
+	})
 }
 
 // readDirectory describes a directory without what it holds; nil for none.
@@ -88,12 +79,9 @@ func (directoryKind) plan(o *operation, resources []*resource) error {
 // stage makes new directories under a temporary name, with their owner and mode:
 // they appear at once as they should be.
 func (directoryKind) stage(ctx context.Context, o *operation, resources []*resource) error {
-	for i, r := range resources {
+	return eachOf(ctx, resources, func(i int, r *resource) error {
 		if r.Before != nil {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+			return nil
 		}
 		o.machine.progress("staging directories", i, len(resources))
 		if err := r.disk(o.machine).MakeDirectory(r.Temp, r.After.Attributes); err != nil {
@@ -101,8 +89,8 @@ func (directoryKind) stage(ctx context.Context, o *operation, resources []*resou
 		}
 		o.unsynced = append(o.unsynced, r.Temp)
 		o.touch(r.Temp)
-	}
-	return nil
+		return nil
+	})
 }
 
 // byPath orders resources so that directories come before what they hold.
@@ -113,10 +101,7 @@ func byPath(resources []*resource) []*resource {
 }
 
 func (directoryKind) publish(ctx context.Context, o *operation, resources []*resource) error {
-	for i, r := range byPath(resources) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	return eachOf(ctx, byPath(resources), func(i int, r *resource) error {
 		o.machine.progress("publishing directories", i, len(resources))
 		disk, name := r.disk(o.machine), r.Place.Path
 		if r.Before == nil {
@@ -125,7 +110,7 @@ func (directoryKind) publish(ctx context.Context, o *operation, resources []*res
 				return changedBecause(r, err)
 			}
 			r.reached = true
-			continue
+			return nil
 		}
 		found, err := readDirectory(disk, name)
 		if err != nil {
@@ -135,11 +120,8 @@ func (directoryKind) publish(ctx context.Context, o *operation, resources []*res
 			return changed(r, "its owner or mode is another")
 		}
 		r.reached = true
-		if err := changeDirectory(o, disk, r, r.After); err != nil {
-			return err
-		}
-	}
-	return nil
+		return changeDirectory(o, disk, r, r.After)
+	})
 }
 
 func changeDirectory(o *operation, disk Disk, r *resource, to *state) error {

@@ -78,45 +78,36 @@ func parseMode(text string) (uint32, error) {
 }
 
 func (fileKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
-	for _, r := range resources {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	return nil, eachOf(ctx, resources, func(_ int, r *resource) error {
 		if err := o.resolveOwner(r); err != nil {
-			return nil, err
+			return err
 		}
-		info, err := r.disk(o.machine).Stat(r.Place.Path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if err := o.mustHaveParent(r); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err != nil {
-			return nil, fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err)
+		info, err := o.lookFirst(r)
+		if err != nil || info == nil {
+			return err
 		}
 		if info.Type != TypeFile && (info.Type != TypeLink || r.After != nil) {
-			return nil, fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
+			return fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
 		}
 		if r.Before, r.beforeText, err = readState(r.disk(o.machine), r.Place.Path); err != nil {
-			return nil, fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
+			return fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
 		}
 		if r.mark != "" && r.After != nil {
 			live, _, err := r.disk(o.machine).Read(r.Place.Path, fileLimit)
 			if err != nil {
-				return nil, fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
+				return fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
 			}
 			r.grow(live)
 		}
 		if r.new && !r.Before.is(r.After) {
 			if _, ours, err := o.registry.find(r.key()); err != nil {
-				return nil, err
+				return err
 			} else if !ours && !(r.Before.Hash == r.After.Hash) {
-				return nil, fail(wire.CodeTaken, r.Name, "there is a file already that is not ours")
+				return fail(wire.CodeTaken, r.Name, "there is a file already that is not ours")
 			}
 		}
-	}
-	return nil, nil
+		return nil
+	})
 }
 
 // readState describes a file or link, with the beginning of its text for people.
@@ -166,12 +157,9 @@ func (fileKind) plan(o *operation, resources []*resource) error {
 }
 
 func (fileKind) stage(ctx context.Context, o *operation, resources []*resource) error {
-	for i, r := range resources {
+	return eachOf(ctx, resources, func(i int, r *resource) error {
 		if r.After == nil {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+			return nil
 		}
 		o.machine.progress("staging files", i, len(resources))
 		disk := r.disk(o.machine)
@@ -185,24 +173,15 @@ func (fileKind) stage(ctx context.Context, o *operation, resources []*resource) 
 		}
 		o.unsynced = append(o.unsynced, r.Temp)
 		o.touch(r.Temp)
-		if err := o.stageNewer(r); err != nil {
-			return err
-		}
-	}
-	return nil
+		return o.stageNewer(r)
+	})
 }
 
 func (fileKind) publish(ctx context.Context, o *operation, resources []*resource) error {
-	for i, r := range resources {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	return eachOf(ctx, resources, func(i int, r *resource) error {
 		o.machine.progress("publishing files", i, len(resources))
-		if err := publishEntry(o, r); err != nil {
-			return err
-		}
-	}
-	return nil
+		return publishEntry(o, r)
+	})
 }
 
 // publishEntry makes a file or link live, by one rename, or moves it away. What

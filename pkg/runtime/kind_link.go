@@ -2,9 +2,7 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -29,28 +27,19 @@ func (linkKind) declare(_ *step, d declaration) (*resource, error) {
 }
 
 func (linkKind) observe(ctx context.Context, o *operation, resources []*resource) ([]*resource, error) {
-	for _, r := range resources {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	return nil, eachOf(ctx, resources, func(_ int, r *resource) error {
 		r.After.Owner = o.linkOwner(r)
-		info, err := r.disk(o.machine).Stat(r.Place.Path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if err := o.mustHaveParent(r); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err != nil {
-			return nil, fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err)
+		info, err := o.lookFirst(r)
+		if err != nil || info == nil {
+			return err
 		}
 		if info.Type != TypeLink {
-			return nil, fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
+			return fail(wire.CodeTaken, r.Name, "a %s is in its place", info.Type)
 		}
 		r.Before = &state{Type: TypeLink, Target: info.Target, Attributes: info.Attributes}
 		r.After.Attributes = info.Attributes // whose it is does not matter
-	}
-	return nil, nil
+		return nil
+	})
 }
 
 // linkOwner returns whose a new link is: in a user's tree, or in a directory that this
@@ -73,28 +62,17 @@ func (linkKind) plan(o *operation, resources []*resource) error {
 }
 
 func (linkKind) stage(ctx context.Context, o *operation, resources []*resource) error {
-	for _, r := range resources {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	return eachOf(ctx, resources, func(_ int, r *resource) error {
 		if err := r.disk(o.machine).MakeLink(r.Temp, r.After.Target, r.After.Owner); err != nil {
 			return fail(wire.CodeInternal, r.Name, "it can't be made").because(err)
 		}
 		o.touch(r.Temp)
-	}
-	return nil
+		return nil
+	})
 }
 
 func (linkKind) publish(ctx context.Context, o *operation, resources []*resource) error {
-	for _, r := range resources {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := publishEntry(o, r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachOf(ctx, resources, func(_ int, r *resource) error { return publishEntry(o, r) })
 }
 
 func (linkKind) undo(_ context.Context, o *operation, resources []*resource) []error {

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -26,6 +28,32 @@ func (o *operation) locate(r *resource) error {
 		return fail(wire.CodeDeclared, r.Name, "the runtime's own directory is not for backends")
 	}
 	r.Place = found
+	return nil
+}
+
+// lookFirst describes what is in the place of a resource. Where nothing is, it
+// returns nil, and the directory that is to hold it must be there or be declared.
+func (o *operation) lookFirst(r *resource) (*Info, error) {
+	info, err := r.disk(o.machine).Stat(r.Place.Path)
+	switch {
+	case err == nil:
+		return &info, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, o.mustHaveParent(r)
+	}
+	return nil, fail(wire.CodeTaken, r.where, "it can't be looked at").because(err)
+}
+
+// eachOf calls f with each resource and its number, until ctx ends or one fails.
+func eachOf(ctx context.Context, resources []*resource, f func(i int, r *resource) error) error {
+	for i, r := range resources {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := f(i, r); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

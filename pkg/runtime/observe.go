@@ -62,10 +62,13 @@ func (o *operation) compare(s *step, drift bool) error {
 		switch {
 		case r.Before == nil:
 			difference.Reason = "missing"
-		case r.After == nil:
+		case r.After == nil, r.parks():
 			difference.Reason = "left-over"
 		default:
 			difference.Reason = "changed"
+		}
+		if r.parks() {
+			difference.Kind = kindPark
 		}
 		entry, known, err := o.registry.find(r.key())
 		if err != nil {
@@ -88,7 +91,7 @@ func (o *operation) compare(s *step, drift bool) error {
 }
 
 // looksSecret tells whether what is there now must not be shown although nobody
-// says so: what only its owner may read, and entries of passwd-files.
+// says so: what only its owner may read, and entries where passwords may be.
 func (r *resource) looksSecret() bool {
 	switch {
 	case r.Before == nil:
@@ -96,7 +99,7 @@ func (r *resource) looksSecret() bool {
 	case r.Kind == kindFile:
 		return r.Before.Mode&0o044 == 0
 	}
-	return r.Format == formatColon
+	return r.Format == formatColon || r.Format == formatMap
 }
 
 // title names a resource to people.
@@ -221,6 +224,12 @@ func (o *operation) isThere(fields []string) (there bool, title string, err erro
 			return false, fields[1], nil
 		}
 		return err == nil, fields[1], err
+	}
+	if len(fields) == 3 {
+		found, _, err := o.machine.disk.ReadMap(fields[1], fields[2:])
+		if err == nil {
+			return len(found) > 0, path.Base(fields[1]) + ": " + fields[2], nil
+		}
 	}
 	data, _, err := o.machine.disk.Read(fields[1], ownLimit)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -36,6 +36,8 @@ func TestADryRunShowsAndChangesNothing(t *testing.T) {
 		"link /etc/keys/main": "changed", "link /home/carol/keys": "missing",
 		"entry /etc/aliases: acme": "changed", "entry /etc/aliases: carol": "missing", "entry /etc/newmap: carol": "missing", "entry /etc/aliases: bob": "left-over",
 		"act quota carol": "changed", "file /etc/web.conf": "missing",
+		"entry /etc/maps/addresses: acme@example.org": "changed", "entry /etc/maps/addresses: carol@example.org": "missing", "entry /etc/maps/new: carol": "missing",
+		"entry /etc/maps/addresses: bob@example.org": "left-over", "park database bob_shop": "left-over", "park database bob_wiki": "left-over",
 	}
 	if difference := cmp.Diff(want, reasons(report)); difference != "" {
 		t.Error(difference)
@@ -46,7 +48,7 @@ func TestADryRunShowsAndChangesNothing(t *testing.T) {
 			t.Errorf("the hash %s is shown", secret)
 		}
 	}
-	for _, shown := range []string{"password locked (changed)", "shell /bin/sh", "ssh-ed25519 BBBB two", "mode 0700", "reload cron"} {
+	for _, shown := range []string{"acme, carol", "password locked (changed)", "shell /bin/sh", "ssh-ed25519 BBBB two", "mode 0700", "reload cron"} {
 		if !strings.Contains(text, shown) {
 			t.Errorf("%q is not shown in\n%s", shown, text)
 		}
@@ -84,11 +86,18 @@ func TestDriftTellsAHandEditFromAStaleObject(t *testing.T) {
 	steps := firstOperation().Steps
 	steps[0].Script.Declare = strings.Replace(steps[0].Script.Declare, "file '/etc/keys/bob' 'root' 'root' '0644' '"+Reference(2)+"'", "file '/etc/keys/bob' 'root' 'root' '0644' 'another'", 1)
 	steps[0].Script.Declare = strings.Replace(steps[0].Script.Declare, "entry '/etc/aliases' 'acme' 'acme@example.org'\n", "", 1)
-	steps[0].Script.Declare += "own 'user' '70000-99999'\nown 'entry' '/etc/aliases'\nown 'file' '/etc/keys'\nown 'group' '70000-99999'\nown 'member' 'staff'\n"
+	// Of the map: by hand acme's address, on the panel bob's is gone.
+	steps[0].Script.Declare = strings.Replace(steps[0].Script.Declare, "entry '/etc/maps/addresses' 'bob@example.org' 'bob' 'sqlite'\n", "", 1)
+	meddled := "by hand"
+	must(t, admin.EditMap("/etc/maps/addresses", nil, func(map[string]string) (map[string]*string, error) {
+		return map[string]*string{"acme@example.org": &meddled, "stranger": &meddled}, nil
+	}))
+	steps[0].Script.Declare += "own 'user' '70000-99999'\nown 'entry' '/etc/aliases'\nown 'entry' '/etc/maps'\nown 'file' '/etc/keys'\nown 'group' '70000-99999'\nown 'member' 'staff'\n"
 	report := p.want(wire.WordObserved, wire.WordObserve, wire.Observe{Steps: steps, Drift: true, Leftovers: true})
 	want := map[string]string{
 		"file /etc/keys/acme": "hand-edited", "directory /home/bob": "hand-edited", "file /etc/keys/bob": "stale",
 		"user stray": "left-over", "entry aliases: acme": "left-over",
+		"entry /etc/maps/addresses: acme@example.org": "hand-edited", "entry addresses: bob@example.org": "left-over",
 	}
 	if difference := cmp.Diff(want, reasons(report)); difference != "" {
 		t.Error(difference)

@@ -237,6 +237,7 @@ func (s *step) report() wire.StepReport {
 	for _, r := range s.Resources {
 		if r.changes() {
 			report.Changed++
+			report.Kinds = r.count(report.Kinds)
 			report.Pivot = report.Pivot || r.Kind == kindAct && r.Act.Class == classPivot
 		}
 	}

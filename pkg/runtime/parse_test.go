@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,7 +106,10 @@ func FuzzPrintable(f *testing.F) {
 	f.Add("\x1b[31mred\x1b[0m \u202e \xff\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		shown := printable(text)
-		if !utf8.ValidString(shown) || !isPrintable(shown) {
+		acts := func(r rune) bool {
+			return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
+		}
+		if !utf8.ValidString(shown) || strings.ContainsFunc(shown, acts) {
 			t.Fatalf("%q", shown)
 		}
 		if printable(shown) != shown {

@@ -1,13 +1,13 @@
 # What a backend's acts begin with: one function of acts.sh is called, as root.
-# Descriptor 3 holds, for each key, the key, its state before and its content,
-# each ended by NUL; probes answer on 4.
+# Descriptor 3 holds, for each key, the key, its state before, its content and its
+# name in the trash, each ended by NUL; probes answer on 4.
 # shellcheck shell=bash
 # The arrays are for the backend.
 # shellcheck disable=SC2034
 set -euo pipefail
 umask 022
 
-declare -A state_before=() content=()
+declare -A state_before=() content=() trash=()
 
 # fail MESSAGE ends the act, which then has failed.
 fail() {
@@ -23,10 +23,12 @@ state() {
 }
 
 _read_keys() {
-  local _key _state _content
-  while IFS= read -r -d '' _key <&3 && IFS= read -r -d '' _state <&3 && IFS= read -r -d '' _content <&3; do
+  local _key _state _content _trash
+  while IFS= read -r -d '' _key <&3 && IFS= read -r -d '' _state <&3 &&
+    IFS= read -r -d '' _content <&3 && IFS= read -r -d '' _trash <&3; do
     state_before[$_key]=$_state
     content[$_key]=$_content
+    trash[$_key]=$_trash
   done
   exec 3<&-
 }

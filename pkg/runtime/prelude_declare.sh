@@ -43,7 +43,7 @@ link() {
   printf '4\0%s\0link\0%s\0%s\0' "$_object" "$@" >&4
 }
 entry() {
-  (($# == 3 || $# == 4)) || _usage 'entry FILE KEY VALUE [lines|colon]'
+  (($# == 3 || $# == 4)) || _usage 'entry FILE KEY VALUE [lines|colon|sqlite]'
   printf '%s\0' $(($# + 2)) "$_object" entry "$@" >&4
 }
 group() {
@@ -60,7 +60,7 @@ member() {
 }
 drop() {
   case ${1-} in
-    entry) (($# == 3 || $# == 4)) || _usage 'drop entry FILE KEY [lines|colon]' ;;
+    entry) (($# == 3 || $# == 4)) || _usage 'drop entry FILE KEY [lines|colon|sqlite]' ;;
     user | group) (($# == 3)) || _usage "drop $1 NAME ID" ;;
     member) (($# == 3)) || _usage 'drop member GROUP USER' ;;
     *) _usage 'drop entry|user|group|member …' ;;
@@ -68,8 +68,11 @@ drop() {
   printf '%s\0' $(($# + 1)) "$_object" "drop-$1" "${@:2}" >&4
 }
 park() {
-  (($# == 1)) || _usage 'park PATH'
-  printf '3\0%s\0park\0%s\0' "$_object" "$1" >&4
+  case $# in
+    1) printf '3\0%s\0park\0%s\0' "$_object" "$1" >&4 ;;
+    2) printf '4\0%s\0park-kind\0%s\0%s\0' "$_object" "$@" >&4 ;;
+    *) _usage 'park PATH, or park KIND NAME' ;;
+  esac
 }
 act() {
   (($# == 6 || $# == 7)) || _usage 'act KIND KEY PROBE DO UNDO reversible|pivot|later [CONTENT]'

@@ -24,7 +24,7 @@ func newRefreshed(arguments []string, object string) (refreshed, error) {
 	if !isName(r.Function) {
 		return r, fmt.Errorf("%q can't be the name of a function", printable(r.Function))
 	}
-	if !isKey(r.Key) {
+	if !validActKey(r.Key) {
 		return r, fmt.Errorf("%q can't be the key of a refresh", printable(r.Key))
 	}
 	return r, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"orchestra/pkg/wire"
 )
@@ -22,7 +23,7 @@ type resource struct {
 	After  *state `json:"after,omitempty"`  // nil: should not be there
 	Secret bool   `json:"secret,omitempty"` // never shown
 	// Temp is where new content waits, and old content after it; Trash is where
-	// goes what should not be there any more.
+	// goes what should not be there any more, or its name there.
 	Temp  string `json:"temp,omitempty"`
 	Trash string `json:"trash,omitempty"`
 	// Act, for acts.
@@ -79,6 +80,24 @@ func (s *state) is(other *state) bool {
 // changes tells whether something has to be done.
 func (r *resource) changes() bool { return !r.Before.is(r.After) }
 
+// count adds a resource that changes to the counts by kind.
+func (r *resource) count(counts []wire.KindCount) []wire.KindCount {
+	i := slices.IndexFunc(counts, func(one wire.KindCount) bool { return one.Kind == r.Kind })
+	if i < 0 {
+		i = len(counts)
+		counts = append(counts, wire.KindCount{Kind: r.Kind})
+	}
+	switch {
+	case r.Before == nil:
+		counts[i].Made++
+	case r.After == nil:
+		counts[i].Removed++
+	default:
+		counts[i].Changed++
+	}
+	return counts
+}
+
 // key identifies a resource on a server.
 func (r *resource) key() string {
 	if r.Format != "" {
@@ -130,7 +149,7 @@ func kinds() []namedKind {
 		{fileKind{}, []string{kindFile}, []string{"file", "absent"}},
 		{linkKind{}, []string{kindLink}, []string{"link"}},
 		{entryKind{}, []string{kindEntry}, []string{"entry", "drop-entry"}},
-		{actKind{}, []string{kindAct}, []string{"act"}},
+		{actKind{}, []string{kindAct}, []string{"act", "park-kind"}},
 	}
 }
 

@@ -63,7 +63,7 @@ type Child struct {
 	Function  string
 	Arguments []string
 	// Input can be read on descriptor 3: records of objects for ChildDeclare;
-	// key NUL state before NUL content NUL … for ChildAct.
+	// key NUL state before NUL content NUL name in the trash NUL … for ChildAct.
 	Input   []byte
 	Timeout time.Duration // 0: DefaultTimeout
 	// Secrets are taken out of its output before that is capped.

@@ -370,6 +370,7 @@ func (s *session) leave(ctx context.Context) error {
 	case wire.StateKept, wire.StateUndone:
 		s.machine.purge()
 		s.machine.purgeTrash()
+		s.purgeParked(ctx)
 	}
 	return nil
 }

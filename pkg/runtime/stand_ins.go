@@ -118,6 +118,14 @@ func (d *recordedOwners) Create(name string, data []byte, attributes Attributes)
 	return d.record(name, attributes)
 }
 
+// CreateMap implements Disk.
+func (d *recordedOwners) CreateMap(name string, entries map[string]string, attributes Attributes) error {
+	if err := d.Disk.CreateMap(name, entries, ours(attributes)); err != nil {
+		return err
+	}
+	return d.record(name, attributes)
+}
+
 // MakeDirectory implements Disk.
 func (d *recordedOwners) MakeDirectory(name string, attributes Attributes) error {
 	if err := d.Disk.MakeDirectory(name, ours(attributes)); err != nil {

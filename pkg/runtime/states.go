@@ -29,17 +29,19 @@ import (
 //	ended/MONTH/ID  the state logs of ended operations: tombstones
 //	registry/       hashes last kept, by resource
 //	trash/          what was parked; other file systems have one of their own
+//	  parked/       what was parked that is no path, with how to purge it
 //	trash.log       what lies in them, and where it was
 const (
-	fileLock     = "lock"
-	filePanel    = "panel"
-	fileReserve  = "reserve"
-	directoryNew = "new"
-	directoryOut = "open"
-	directoryEnd = "ended"
-	directoryReg = "registry"
-	fileState    = "state"
-	filePlan     = "plan"
+	fileLock       = "lock"
+	filePanel      = "panel"
+	fileReserve    = "reserve"
+	directoryNew   = "new"
+	directoryOut   = "open"
+	directoryEnd   = "ended"
+	directoryReg   = "registry"
+	directoryTrash = "trash"
+	fileState      = "state"
+	filePlan       = "plan"
 
 	stateSpace = 16 << 10  // set aside for a state log, so that ending needs no space
 	logLimit   = 64 << 10  // the panel's log is written anew above this

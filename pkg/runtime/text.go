@@ -4,54 +4,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"orchestra/pkg/escape"
 )
 
-// printable makes text of unknown origin safe for terminals and JSON: what is
-// not UTF-8, controls the terminal or turns the direction of writing is shown as \xNN or \u{N}.
-func printable(text string) string {
-	if isPrintable(text) {
-		return text
-	}
-	var out strings.Builder
-	for i, r := range text {
-		switch {
-		case r == utf8.RuneError:
-			if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
-				fmt.Fprintf(&out, `\x%02x`, text[i])
-			} else {
-				out.WriteRune(r)
-			}
-		case isPlain(r):
-			out.WriteRune(r)
-		case r < 0x80:
-			fmt.Fprintf(&out, `\x%02x`, r)
-		default:
-			fmt.Fprintf(&out, `\u{%x}`, r)
-		}
-	}
-	return out.String()
-}
-
-func isPrintable(text string) bool {
-	if !utf8.ValidString(text) {
-		return false
-	}
-	for _, r := range text {
-		if !isPlain(r) {
-			return false
-		}
-	}
-	return true
-}
-
-func isPlain(r rune) bool {
-	if r == '\n' || r == '\t' {
-		return true
-	}
-	return !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r)
-}
+// printable makes text of unknown origin safe for terminals and JSON.
+func printable(text string) string { return escape.Lines(text) }
 
 // Output of a child is kept up to this many bytes: its beginning and its end.
 const (

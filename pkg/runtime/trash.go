@@ -23,7 +23,7 @@ func (m *machine) trashFor(directory string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	trash := m.path("trash")
+	trash := m.path(directoryTrash)
 	if mount != ours {
 		trash = path.Join(mount, ".orchestra-trash")
 	}
@@ -62,7 +62,9 @@ const fileTrash = "trash.log"
 type trashLine struct {
 	Time      time.Time `json:"time"`
 	Operation string    `json:"operation"`
-	Path      string    `json:"path"`
+	Path      string    `json:"path,omitempty"`
+	Kind      string    `json:"kind,omitempty"` // of what is no path, and its name
+	Name      string    `json:"name,omitempty"`
 	Trash     string    `json:"trash"`
 	Object    string    `json:"object,omitempty"`
 }
@@ -71,12 +73,14 @@ type trashLine struct {
 func (o *operation) logTrash() error {
 	var lines []byte
 	for _, r := range o.resources() {
-		if r.Kind != kindPark || r.Before == nil {
+		known := trashLine{Time: o.machine.clock.Now().UTC(), Operation: o.id, Path: r.Place.Path, Trash: r.Trash, Object: r.Object}
+		switch {
+		case r.parks() && r.changes():
+			known.Kind, known.Name = r.Act.Kind, r.Act.Key
+		case r.Kind != kindPark || r.Before == nil:
 			continue
 		}
-		line, err := json.Marshal(trashLine{
-			Time: o.machine.clock.Now().UTC(), Operation: o.id, Path: r.Place.Path, Trash: r.Trash, Object: r.Object,
-		})
+		line, err := json.Marshal(known)
 		if err != nil {
 			return err
 		}
@@ -101,7 +105,7 @@ const trashRetention = 30 * 24 * time.Hour
 // purgeTrash removes what has lain long enough in every trash that is known: the
 // names in it begin with the day. It takes its time only up to a limit.
 func (m *machine) purgeTrash() {
-	places := map[string]bool{m.path("trash"): true}
+	places := map[string]bool{m.path(directoryTrash): true}
 	if data, _, err := m.disk.Read(m.path(fileTrash), ownLimit); err == nil {
 		for line := range strings.Lines(string(data)) {
 			var known trashLine

@@ -38,6 +38,7 @@ type Operation struct {
 	Kind    string // change, setup, converge or adopt
 	Actor   string
 	Command string
+	Lines   int // of a batch; 0 where it was none
 	Reason  string
 	Started time.Time
 	Ended   time.Time // zero while it has not
@@ -134,8 +135,8 @@ func (t *Tx) BeginOperation(ctx context.Context, operation *Operation) error {
 	operation.State = Running
 	operation.Started = t.instant()
 	result, err := t.Exec(ctx,
-		"INSERT INTO system_operation (id, state, kind, actor, command, reason, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		operation.ID, string(Running), operation.Kind, operation.Actor, operation.Command, operation.Reason, formatTime(operation.Started))
+		"INSERT INTO system_operation (id, state, kind, actor, command, lines, reason, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		operation.ID, string(Running), operation.Kind, operation.Actor, operation.Command, operation.Lines, operation.Reason, formatTime(operation.Started))
 	if err != nil {
 		return wrap(err, "journaling the operation")
 	}

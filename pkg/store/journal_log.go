@@ -5,11 +5,13 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"orchestra/pkg/fault"
 	"orchestra/pkg/noun"
+	"orchestra/pkg/wire"
 )
 
 // Phase is what happened in one phase of an operation on one server, or on the
@@ -22,11 +24,14 @@ type Phase struct {
 	Outcome    string // ok, failed, conflict, unreachable, lost or refused
 	Started    time.Time
 	Duration   time.Duration
-	Changed    int      // resources
-	Resource   string   // what a failure was about
-	Message    string   // why it failed
-	Output     string   // of the children: capped, secrets removed
-	Actions    []string // a sentence a step
+	Changed    int              // resources
+	Kinds      []wire.KindCount // the same by kind, in the phase that finds them: stage
+	During     string           // where a failure was within the phase: check, say, within publish
+	Resource   string           // what a failure was about
+	Message    string           // why it failed
+	Output     string           // of the children: capped, secrets removed
+	Actions    []string         // a sentence a step
+	Reloaded   []string         // units that were told
 }
 
 // OperationRecord is an operation with everything that the log knows of it.
@@ -35,7 +40,9 @@ type OperationRecord struct {
 	Phases []Phase
 }
 
-const operationColumns = "number, id, state, kind, actor, command, reason, started, COALESCE(ended, ''), COALESCE(failure, '')"
+const operationColumns = "number, id, state, kind, actor, command, lines, reason, started, COALESCE(ended, ''), COALESCE(failure, '')"
+
+const phaseColumns = "server, backend, phase, outcome, started, duration, changed, resource, message, output, actions, kinds, reloaded, during"
 
 // AddPhases appends to an operation's log.
 func (t *Tx) AddPhases(ctx context.Context, number int64, phases []Phase) error {
@@ -49,18 +56,10 @@ func (t *Tx) AddPhases(ctx context.Context, number int64, phases []Phase) error 
 	}
 	for _, phase := range phases {
 		position++
-		actions := "[]"
-		if len(phase.Actions) > 0 {
-			text, err := json.Marshal(phase.Actions)
-			if err != nil {
-				return wrap(err, "writing the log")
-			}
-			actions = string(text)
-		}
-		_, err := t.Exec(ctx, `INSERT INTO system_operation_phase (operation, position, server, backend, phase, outcome, started, duration, changed, resource, message, output, actions)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		actions, kinds, reloaded := jsonList(phase.Actions), jsonList(phase.Kinds), jsonList(phase.Reloaded)
+		_, err := t.Exec(ctx, "INSERT INTO system_operation_phase (operation, position, "+phaseColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			number, position, phase.Server, phase.Backend, phase.Phase, phase.Outcome, formatTime(phase.Started),
-			phase.Duration.Microseconds(), phase.Changed, phase.Resource, phase.Message, phase.Output, actions)
+			phase.Duration.Microseconds(), phase.Changed, phase.Resource, phase.Message, phase.Output, actions, kinds, reloaded, phase.During)
 		if err != nil {
 			return wrap(err, "writing the log")
 		}
@@ -68,17 +67,16 @@ func (t *Tx) AddPhases(ctx context.Context, number int64, phases []Phase) error 
 	return nil
 }
 
-// Operations returns the last operations, newest first, without what they
-// changed; all of them where limit is 0.
-func (t *Tx) Operations(ctx context.Context, limit int) ([]Operation, error) {
-	if limit <= 0 {
-		limit = -1
+// jsonList returns a list as JSON, "[]" for none.
+func jsonList[E string | wire.KindCount](list []E) string {
+	if len(list) == 0 {
+		return "[]"
 	}
-	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM system_operation ORDER BY number DESC LIMIT ?", limit)
+	text, err := json.Marshal(list)
 	if err != nil {
-		return nil, wrap(err, "reading the log")
+		return "[]" // texts and numbers always have a form
 	}
-	return scanOperations(rows)
+	return string(text)
 }
 
 // Operation returns everything about one operation; a fault of kind NotFound
@@ -108,19 +106,21 @@ func (t *Tx) Operation(ctx context.Context, number int64) (*OperationRecord, err
 	}
 	err = t.each(ctx, func(rows *sql.Rows) error {
 		var phase Phase
-		var started, actions string
+		var started, actions, kinds, reloaded string
 		var duration int64
 		err := rows.Scan(&phase.Server, &phase.Backend, &phase.Phase, &phase.Outcome, &started, &duration,
-			&phase.Changed, &phase.Resource, &phase.Message, &phase.Output, &actions)
+			&phase.Changed, &phase.Resource, &phase.Message, &phase.Output, &actions, &kinds, &reloaded, &phase.During)
 		if err != nil {
 			return err
 		}
 		phase.ServerName = names[phase.Server]
 		phase.Started = parseTime(started)
 		phase.Duration = time.Duration(duration) * time.Microsecond
+		err = errors.Join(json.Unmarshal([]byte(actions), &phase.Actions), json.Unmarshal([]byte(kinds), &phase.Kinds),
+			json.Unmarshal([]byte(reloaded), &phase.Reloaded))
 		record.Phases = append(record.Phases, phase)
-		return json.Unmarshal([]byte(actions), &record.Phases[len(record.Phases)-1].Actions)
-	}, "SELECT server, backend, phase, outcome, started, duration, changed, resource, message, output, actions FROM system_operation_phase WHERE operation = ? ORDER BY position", number)
+		return err
+	}, "SELECT "+phaseColumns+" FROM system_operation_phase WHERE operation = ? ORDER BY position", number)
 	return record, err
 }
 
@@ -128,16 +128,20 @@ func scanOperations(rows *sql.Rows) ([]Operation, error) {
 	defer rows.Close()
 	var operations []Operation
 	for rows.Next() {
-		var o Operation
-		var started, ended string
-		err := rows.Scan(&o.Number, &o.ID, &o.State, &o.Kind, &o.Actor, &o.Command, &o.Reason, &started, &ended, &o.Failure)
+		o, err := scanOperation(rows)
 		if err != nil {
-			return nil, wrap(err, "reading the journal")
+			return nil, err
 		}
-		o.Started, o.Ended = parseTime(started), parseTime(ended)
 		operations = append(operations, o)
 	}
 	return operations, wrap(rows.Err(), "reading the journal")
+}
+
+func scanOperation(rows *sql.Rows) (o Operation, err error) {
+	var started, ended string
+	err = rows.Scan(&o.Number, &o.ID, &o.State, &o.Kind, &o.Actor, &o.Command, &o.Lines, &o.Reason, &started, &ended, &o.Failure)
+	o.Started, o.Ended = parseTime(started), parseTime(ended)
+	return o, wrap(err, "reading the journal")
 }
 
 // decodeValues is the inverse of the journal's JSON: numbers are int64 and

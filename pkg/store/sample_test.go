@@ -24,7 +24,7 @@ func sampleAccount() *noun.Noun {
 		Fields: []noun.Field{
 			{Name: "name", Type: noun.Text{Max: 32}, Help: "What it is called", Required: true, Example: "acme", Listed: true},
 			{Name: "type", Type: noun.Choice{"individual", "company"}, Help: "What it is", Example: "company",
-				Default: func(context.Context, noun.View, noun.Row) (any, error) { return "individual", nil }},
+				Default: noun.Always("individual")},
 			{Name: "email", Type: noun.Text{}, Help: "Where to write to", Example: "a@example.org"},
 			{Name: "notes", Type: noun.LongText{}, Help: "What to remember", Example: "pays late"},
 			{Name: "objects", Type: noun.Integer{}, Help: "How many users it has", Example: "1",

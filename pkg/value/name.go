@@ -27,8 +27,14 @@ func UnixName(name string) (string, error) {
 	if first == "" || !isLower(first[0]) {
 		return "", fault.New(fault.Invalid, "%q does not begin with a lower-case letter", name)
 	}
-	for i := range len(first) {
-		if c := first[i]; !isLower(c) && !isDigit(c) && c != '_' && c != '-' && c != '.' {
+	return dotted(name)
+}
+
+// dotted returns name, of which there is something, if all behind its first
+// character is as in the names of users and handles.
+func dotted(name string) (string, error) {
+	for i := range len(name) {
+		if c := name[i]; !isLower(c) && !isDigit(c) && c != '_' && c != '-' && c != '.' {
 			return "", fault.New(fault.Invalid, `%q has other characters than lower-case letters, digits, "_", "-" and "."`, name)
 		}
 	}
@@ -54,18 +60,7 @@ func Handle(name string) (string, error) {
 	case !isLower(name[0]) && !isDigit(name[0]):
 		return "", fault.New(fault.Invalid, "%q does not begin with a lower-case letter or a digit", name)
 	}
-	for i := range len(name) {
-		if c := name[i]; !isLower(c) && !isDigit(c) && c != '_' && c != '-' && c != '.' {
-			return "", fault.New(fault.Invalid, `%q has other characters than lower-case letters, digits, "_", "-" and "."`, name)
-		}
-	}
-	if last := name[len(name)-1]; last == '-' || last == '.' {
-		return "", fault.New(fault.Invalid, `%q ends with "-" or "."`, name)
-	}
-	if strings.Contains(name, "..") {
-		return "", fault.New(fault.Invalid, "%q has two dots in a row", name)
-	}
-	return name, nil
+	return dotted(name)
 }
 
 func isLower(c byte) bool { return c >= 'a' && c <= 'z' }

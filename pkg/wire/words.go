@@ -186,11 +186,20 @@ type StepReport struct {
 	Name        string       `json:"name"`
 	Output      string       `json:"output,omitempty"` // of its children: capped, secrets removed
 	Changed     int          `json:"changed"`          // resources that differ from what was there
+	Kinds       []KindCount  `json:"kinds,omitempty"`  // the same, by kind
 	Differences []Difference `json:"differences,omitempty"`
 	Reloaded    []string     `json:"reloaded,omitempty"` // units that were told
 	Actions     []string     `json:"actions,omitempty"`  // a sentence a step: "reload ssh"
 	// Pivot, in STAGED, says that the step declares an act that has no way back.
 	Pivot bool `json:"pivot,omitempty"`
+}
+
+// KindCount is how many resources of one kind a step makes, changes and removes.
+type KindCount struct {
+	Kind    string `json:"kind"` // as in Difference
+	Made    int    `json:"made,omitempty"`
+	Changed int    `json:"changed,omitempty"`
+	Removed int    `json:"removed,omitempty"`
 }
 
 // Difference is one resource that is not as declared.

@@ -26,7 +26,7 @@ func accountNoun() *noun.Noun {
 			{Name: "name", Type: noun.Parsed{Label: "name", Canonical: value.UnixName}, Required: true, Immutable: true, Listed: true,
 				Help: "What the account is called, and its main user", Example: "acme"},
 			{Name: "type", Type: noun.Choice{"individual", "association", "company", "public-body", "customer", "staff", "friend"},
-				Required: true, Listed: true, Default: always("individual"),
+				Required: true, Listed: true, Default: noun.Always("individual"),
 				Help: "What kind of person or body it is", Example: "company"},
 			{Name: "short_name", Type: noun.Text{Max: 64},
 				Help: "A short name for lists", Example: "Acme"},
@@ -45,10 +45,6 @@ func accountNoun() *noun.Noun {
 		Settle:  settleAccounts,
 		Check:   checkAccounts,
 	}
-}
-
-func always(word string) func(context.Context, noun.View, noun.Row) (any, error) {
-	return func(context.Context, noun.View, noun.Row) (any, error) { return word, nil }
 }
 
 func defaultLanguage(_ context.Context, view noun.View, _ noun.Row) (any, error) {

@@ -218,8 +218,8 @@ func TestMovingAUserToAnotherAccount(t *testing.T) {
 	p.Run(nountest.Add("user", noun.Values{"name": "dev", "account": "acme", "group": []string{"web"}}))
 	p.Run(nountest.Add("user", noun.Values{"name": "inside", "account": "acme", "home": "/home/acme/inside"}))
 
-	p.Refused(fault.Invalid, nountest.Set("user", "dev", noun.Values{"account": "other"}))    // its group stays
-	p.Refused(fault.Invalid, nountest.Set("user", "inside", noun.Values{"account": "other"})) // its home stays
+	p.Refused(fault.Conflict, nountest.Set("user", "dev", noun.Values{"account": "other"}))    // its group stays
+	p.Refused(fault.Conflict, nountest.Set("user", "inside", noun.Values{"account": "other"})) // its home stays
 	p.Run(nountest.Set("user", "web", noun.Values{"account": "other"}))
 	if groups := p.Find("user", "dev").List("group"); len(groups) != 0 {
 		t.Errorf("dev is still in the group of a user of another account: %v", groups)

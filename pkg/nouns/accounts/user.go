@@ -51,7 +51,7 @@ func userNoun(current func() *settings.Settings) *noun.Noun {
 			{Name: "directory", Type: noun.Parsed{Label: "relative path", Canonical: value.RelativePath},
 				Help: "A directory below the home that is made for it", Example: "web/logs"},
 			{Name: "access", Type: noun.Choice{accessNone, accessSFTP, accessRsync, accessJail, accessShell},
-				Required: true, Listed: true, Default: always(accessNone),
+				Required: true, Listed: true, Default: noun.Always(accessNone),
 				Help: "How it may come in", Example: "sftp"},
 			{Name: "shell", Type: noun.Parsed{Label: "path", Canonical: value.AbsolutePath}, Required: true, Default: defaultShell,
 				Help: "The login shell, used with the access jail or shell", Example: "/bin/bash"},
@@ -103,7 +103,11 @@ func prepareUser(ctx context.Context, plan noun.Planner, before, after *noun.Row
 		}
 	}
 	if before == nil || moved {
-		if err := checkHome(ctx, plan, account, after); err != nil {
+		err := checkHome(ctx, plan, account, after)
+		if moved && fault.Is(err, fault.Invalid) {
+			return homeStays(after.Text("name"), after.Text("home"), account.Text("name"))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -183,6 +187,12 @@ func checkHome(ctx context.Context, plan noun.Planner, account noun.Row, user *n
 	return nil
 }
 
+// homeStays refuses to move a user to an account where its home can't be.
+func homeStays(name, home, account string) error {
+	return fault.New(fault.Conflict, "user %s can't go to account %s: its home, %s, is inside that of another user, which stays", name, account, home).
+		About("user.home").WithHint("a home can't be changed: make another user there with orchestra user add … --account %s", account)
+}
+
 // checkGroups checks that each further group is that of a user of the same
 // account, or one that the settings allow.
 func checkGroups(ctx context.Context, plan noun.Planner, before, after *noun.Row) error {
@@ -209,6 +219,15 @@ func checkGroups(ctx context.Context, plan noun.Planner, before, after *noun.Row
 			return user.Text("name") == group && user.Int("account") == after.Int("account")
 		}) {
 			continue
+		}
+		if before != nil && before.Int("account") != after.Int("account") && slices.Contains(before.List("group"), group) {
+			account, err := plan.Get(ctx, accountName, after.Int("account"))
+			if err != nil {
+				return err
+			}
+			name := after.Text("name")
+			return fault.New(fault.Conflict, "user %s can't go to another account: it is in the group of user %s, which stays", name, group).
+				About("user.group").WithHint("orchestra user set %s --account %s --remove-group %s", name, account.Text("name"), group)
 		}
 		return fault.New(fault.Invalid, "%q is neither a user of the same account nor one of the groups that the settings allow", group).
 			About("user.group").WithHint("the setting unix.groups lists system groups that may be given")

@@ -31,7 +31,7 @@ func routeNoun(backends Backends) *noun.Noun {
 				Help: "The server on which it runs", Example: "h11"},
 			{Name: "match", Type: noun.Parsed{Label: "expression", Canonical: parseMatch}, Required: true, Listed: true,
 				Help: "An expression over the object and its account that says which objects go there", Example: `account.name == "acme"`},
-			{Name: "on_unreachable", Type: noun.Choice{unreachableFail, unreachableQueue}, Required: true, Listed: true, Default: always(unreachableFail),
+			{Name: "on_unreachable", Type: noun.Choice{unreachableFail, unreachableQueue}, Required: true, Listed: true, Default: noun.Always(unreachableFail),
 				Help: "What a server out of reach means: fail, or queue what concerns it", Example: "queue"},
 			{Name: "after", Type: noun.List{Of: noun.Parsed{Label: "route", Canonical: parseRouteName}},
 				Help: "Routes whose part is published before this one's", Example: "unix-user@h11"},

@@ -26,16 +26,16 @@ func serverNoun(backends Backends) *noun.Noun {
 				Help: "What the server is called here", Example: "h11"},
 			{Name: "address", Type: noun.Parsed{Label: "address", Canonical: value.HostAddress}, Listed: true,
 				Help: "Its host name or IP address", Example: "192.0.2.11"},
-			{Name: "port", Type: noun.Integer{Min: 1, Max: 65535}, Required: true, Listed: true, Default: always(int64(22)),
+			{Name: "port", Type: noun.Integer{Min: 1, Max: 65535}, Required: true, Listed: true, Default: noun.Always(int64(22)),
 				Help: "The TCP port of its sshd", Example: "22"},
-			{Name: "login", Type: noun.Parsed{Label: "name", Canonical: value.Login}, Required: true, Default: always("root"),
+			{Name: "login", Type: noun.Parsed{Label: "name", Canonical: value.Login}, Required: true, Default: noun.Always("root"),
 				Help: "The user that we log in as: root, or one that may use sudo without a password", Example: "root"},
 			{Name: "host_key", Type: noun.List{Of: noun.Parsed{Label: "host key", Canonical: value.HostKey}, Lines: true},
 				Help:    "Its SSH host keys; any other is refused",
 				Example: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"},
 			{Name: "jump", Reference: serverName, OnDelete: noun.Restrict,
 				Help: "The server through which it is reached", Example: "gateway"},
-			{Name: "transport", Type: noun.Choice{transportSSH, transportLocal}, Required: true, Listed: true, Default: always(transportSSH),
+			{Name: "transport", Type: noun.Choice{transportSSH, transportLocal}, Required: true, Listed: true, Default: noun.Always(transportSSH),
 				Help: "How it is reached: over ssh, or local for this machine", Example: "ssh"},
 			{Name: "label", Type: noun.List{Of: noun.Parsed{Label: "handle", Canonical: value.Handle}}, Listed: true,
 				Help: "Labels to select servers by", Example: "web,madrid"},
@@ -47,10 +47,6 @@ func serverNoun(backends Backends) *noun.Noun {
 			return keepPanel(ctx, plan, backends, before, *after)
 		},
 	}
-}
-
-func always(word any) func(context.Context, noun.View, noun.Row) (any, error) {
-	return func(context.Context, noun.View, noun.Row) (any, error) { return word, nil }
 }
 
 func prepareServer(ctx context.Context, plan noun.Planner, after *noun.Row) error {

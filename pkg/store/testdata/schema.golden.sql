@@ -93,7 +93,7 @@ CREATE TABLE system_operation (
 	started TEXT NOT NULL,
 	ended   TEXT,
 	failure TEXT
-) STRICT;
+, lines INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE system_operation_account (
 	operation INTEGER NOT NULL REFERENCES system_operation (number),
@@ -127,7 +127,7 @@ CREATE TABLE system_operation_phase (
 	resource  TEXT NOT NULL,
 	message   TEXT NOT NULL,
 	output    TEXT NOT NULL,
-	actions   TEXT NOT NULL,
+	actions   TEXT NOT NULL, kinds TEXT NOT NULL DEFAULT '[]', reloaded TEXT NOT NULL DEFAULT '[]', during TEXT NOT NULL DEFAULT '',
 	PRIMARY KEY (operation, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -216,11 +216,19 @@ CREATE UNIQUE INDEX "servers_name" ON "servers" ("name");
 
 CREATE INDEX system_claim_operation ON system_claim (operation);
 
-CREATE INDEX system_operation_change_object ON system_operation_change (noun, object);
+CREATE INDEX system_operation_actor ON system_operation (actor);
+
+CREATE INDEX system_operation_change_account ON system_operation_change (account);
+
+CREATE INDEX system_operation_change_name ON system_operation_change (noun, name);
+
+CREATE INDEX system_operation_change_noun ON system_operation_change (noun);
 
 CREATE INDEX system_operation_open ON system_operation (number) WHERE state NOT IN ('done', 'undone');
 
 CREATE INDEX system_operation_server_sequence ON system_operation_server (server, sequence);
+
+CREATE INDEX system_operation_started ON system_operation (started);
 
 CREATE INDEX system_placement_server ON system_placement (server, backend);
 
