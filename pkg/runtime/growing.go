@@ -13,7 +13,8 @@ import (
 // A file that grows has a number that only grows, such as a zone's serial, on
 // the line that ends with a mark. Others have seen the number, so that undo goes
 // on to the old content with a newer number, which is staged in advance, and the
-// same content with another number is no difference.
+// same content with another number is no difference. Where others count it on as
+// well, as a signed zone does by itself, it goes further ahead than by one.
 
 // growing is such a file, taken apart.
 type growing struct {
@@ -53,19 +54,19 @@ func (g *growing) same(other *growing) bool {
 }
 
 // grow gives a file its number: larger than that of the live one, which has the
-// content live. What differs in the number alone does not differ.
+// content live. What has the same content and no smaller number does not differ.
 func (r *resource) grow(live []byte) {
 	wanted, is := readGrowing(r.content, r.mark), readGrowing(live, r.mark)
 	if is == nil {
 		return
 	}
-	if is.same(wanted) {
+	if is.same(wanted) && is.number >= wanted.number {
 		r.setContent(live)
 		return
 	}
-	number := max(wanted.number, is.number+1)
+	number := max(wanted.number, is.number+r.ahead)
 	r.setContent(wanted.with(number))
-	r.newer = is.with(number + 1)
+	r.newer = is.with(number + r.ahead)
 	r.Newer = contentState(r.newer, r.Before.Attributes)
 }
 

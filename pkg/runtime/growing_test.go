@@ -63,18 +63,35 @@ func TestWhatOnlyGrowsNeverGoesBack(t *testing.T) {
 	wantZone(t, disk, 14, "newer")
 	p.perform(aZone(4, 5, "newest"))
 	wantZone(t, disk, 15, "newest")
+	// Where others count it on as well, it goes further.
+	stage = aZone(7, 16, "signed")
+	declared := d("file", "/etc/zone", "root", "root", "0644", Reference(1), "grows", zoneMark, "1000")
+	stage.Steps[0] = aStep("zone", declared, d("refresh", "load", "example.org"))
+	stage.Steps[0].Contents = contents("SOA (\n\t16 ; serial\n) signed\n")
+	for _, word := range wordsOf(stage)[:3] {
+		p.want(word.answer, word.word, word.content)
+	}
+	wantZone(t, disk, 1015, "signed")
+	p.want(wire.WordUndone, wire.WordUndo, undoOf(stage))
+	wantZone(t, disk, 2015, "newest")
 	must(t, p.close())
 }
 
-func TestTheSameContentWithAnotherNumberIsNoChange(t *testing.T) {
+func TestTheSameContentWithNoLargerNumberIsNoChange(t *testing.T) {
 	disk, machine := memoryServer(MemoryOptions{})
 	p := memorySession(t, disk, machine)
 	p.perform(aZone(1, 10, "old"))
-	report := p.perform(aZone(2, 20, "old"))
+	report := p.perform(aZone(2, 9, "old"))
 	if report.Steps[0].Changed != 0 {
 		t.Error(describe(report))
 	}
 	wantZone(t, disk, 10, "old")
+	// A larger one was given away, and others wait for it.
+	report = p.perform(aZone(6, 20, "old"))
+	if report.Steps[0].Changed != 1 {
+		t.Error(describe(report))
+	}
+	wantZone(t, disk, 20, "old")
 	// Nor is what undo went on to a hand edit, or a difference at all.
 	stage := aZone(3, 21, "new")
 	for _, word := range wordsOf(stage)[:2] {
@@ -128,7 +145,7 @@ func TestDaemonsAreToldOfWhatChangedAndOfWhatCameBack(t *testing.T) {
 	m := newActMachine(t)
 	p := m.connect()
 	p.perform(aZone(1, 10, "old"))
-	p.perform(aZone(2, 12, "old")) // nothing to tell
+	p.perform(aZone(2, 9, "old")) // nothing to tell
 	stage := aZone(3, 12, "new")
 	for _, word := range wordsOf(stage)[:2] {
 		p.want(word.answer, word.word, word.content)
@@ -147,6 +164,15 @@ func TestDaemonsAreToldOfWhatChangedAndOfWhatCameBack(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 	wantZone(t, m.disk, 13, "old")
+	// A daemon that started before RELOAD has read the new content by itself.
+	stage = aZone(4, 20, "newer")
+	for _, word := range wordsOf(stage)[:2] {
+		p.want(word.answer, word.word, word.content)
+	}
+	p.want(wire.WordUndone, wire.WordUndo, undoOf(stage))
+	if told := m.did("load"); len(told) != 4 {
+		t.Errorf("told %q", told)
+	}
 	must(t, p.close())
 }
 
@@ -170,6 +196,7 @@ func TestDeclarationsOfWhatGrowsAndIsRefreshed(t *testing.T) {
 	for n, declaration := range [][]string{
 		d("file", "/etc/zone", "root", "root", "0644", "no number here ; serial", "grows", zoneMark),
 		d("file", "/etc/zone", "root", "root", "0644", "1 ; serial", "grows"),
+		d("file", "/etc/zone", "root", "root", "0644", "1 ; serial\n", "grows", zoneMark, "0"),
 		d("refresh", "-x", "example.org"), d("refresh", "load", "-rf"), d("refresh", "load"),
 	} {
 		report := p.want(wire.WordFailed, wire.WordStage, stageOf(n+1, aStep("zone", declaration)))
@@ -179,4 +206,20 @@ func TestDeclarationsOfWhatGrowsAndIsRefreshed(t *testing.T) {
 		p.want(wire.WordUndone, wire.WordUndo, undoOf(stageOf(n+1)))
 	}
 	must(t, p.close())
+}
+
+func TestRefreshedFunctionsGetAllKeysAndTheDirection(t *testing.T) {
+	runner := realRunner(t)
+	keys := []string{"example.org", "example.net", "example.com"}
+	script := `load() { local key; for key in "$@"; do state "$key" "${state_before[$key]}" "${content[$key]}"; done; }`
+	for goingBack, direction := range map[bool]string{false: "", true: "back"} {
+		child := Child{Kind: ChildAct, Script: script, Function: "load", Arguments: keys, Input: refreshInput(keys, goingBack)}
+		result, err := runner.Run(t.Context(), child)
+		if err != nil || result.ExitCode != 0 {
+			t.Fatalf("%+v %v", result, err)
+		}
+		if wanted := strings.Join(keys, "\x00"+direction+"\x00\x00") + "\x00" + direction + "\x00\x00"; string(result.Answer) != wanted {
+			t.Errorf("the function was told %q", result.Answer)
+		}
+	}
 }

@@ -17,8 +17,11 @@ import (
 )
 
 // fileKind brings about whole files: `file PATH OWNER GROUP MODE CONTENT [new]
-// [secret] [grows MARK]` and `absent PATH`.
+// [secret] [grows MARK [AHEAD]]` and `absent PATH`.
 type fileKind struct{}
+
+// fileWords may follow the content of a file.
+var fileWords = []string{"new", "secret", "grows"}
 
 const (
 	fileLimit = 256 << 20 // the largest live file that is replaced, in bytes
@@ -52,8 +55,15 @@ func (fileKind) declare(s *step, d declaration) (*resource, error) {
 			r.Secret = true
 		case words[0] == "grows" && len(words) > 1 && words[1] != "":
 			r.mark, words = words[1], words[1:]
+			r.ahead = 1
+			if len(words) > 1 && !slices.Contains(fileWords, words[1]) {
+				if r.ahead, err = strconv.ParseUint(words[1], 10, 31); err != nil || r.ahead == 0 {
+					return nil, fmt.Errorf("%q is not how far a number goes ahead", printable(words[1]))
+				}
+				words = words[1:]
+			}
 		default:
-			return nil, fmt.Errorf("%q is neither new nor secret nor grows MARK", printable(words[0]))
+			return nil, fmt.Errorf("%q is neither new nor secret nor grows MARK [AHEAD]", printable(words[0]))
 		}
 	}
 	text, secret, err := s.expand(d.Arguments[4])

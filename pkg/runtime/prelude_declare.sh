@@ -27,7 +27,7 @@ _usage() { fail "usage: $1"; }
 # arguments; every field ended by NUL. One printf each, since it is these calls
 # that a thousand objects cost.
 file() {
-  (($# >= 5 && $# <= 9)) || _usage 'file PATH OWNER GROUP MODE CONTENT [new] [secret] [grows MARK]'
+  (($# >= 5 && $# <= 10)) || _usage 'file PATH OWNER GROUP MODE CONTENT [new] [secret] [grows MARK [AHEAD]]'
   printf '%s\0' $(($# + 2)) "$_object" file "$@" >&4
 }
 absent() {

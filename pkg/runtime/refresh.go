@@ -68,14 +68,7 @@ func (o *operation) refresh(ctx context.Context, s *step, goingBack bool) error 
 			continue
 		}
 		for keys := range slices.Chunk(all[function], mostKeys) {
-			child := Child{Kind: ChildAct, Script: s.Acts, Function: function, Timeout: s.Timeout, Arguments: keys}
-			for _, key := range keys {
-				direction := ""
-				if goingBack {
-					direction = back
-				}
-				child.Input = append(child.Input, key+"\x00"+direction+"\x00\x00"...)
-			}
+			child := Child{Kind: ChildAct, Script: s.Acts, Function: function, Timeout: s.Timeout, Arguments: keys, Input: refreshInput(keys, goingBack)}
 			if _, err := o.run(ctx, s, child); err != nil {
 				return err
 			}
@@ -83,6 +76,20 @@ func (o *operation) refresh(ctx context.Context, s *step, goingBack bool) error 
 		s.actions = append(s.actions, fmt.Sprintf("%s (%d)", function, len(all[function])))
 	}
 	return nil
+}
+
+// refreshInput is what prelude_act.sh reads: keys with their state; they have
+// neither content nor a name in the trash.
+func refreshInput(keys []string, goingBack bool) []byte {
+	direction := ""
+	if goingBack {
+		direction = back
+	}
+	var input []byte
+	for _, key := range keys {
+		input = append(input, key+"\x00"+direction+"\x00\x00\x00"...)
+	}
+	return input
 }
 
 // refreshAll tells the daemons of all steps, in the order in which they were published.

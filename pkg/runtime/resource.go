@@ -45,6 +45,7 @@ type resource struct {
 	new        bool   // refuse what is there and not ours
 	content    []byte // of a file that is to be
 	mark       string // of a file that grows: what stands behind its number
+	ahead      uint64 // by how much it grows at least
 	newer      []byte // the content of Newer
 	owner      string // as declared: names or numbers
 	group      string

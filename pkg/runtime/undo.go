@@ -323,11 +323,10 @@ func onlyPivots(err error) bool {
 	return ok && p.code == wire.CodePivot
 }
 
-// reloadBack tells the daemons that were told of the new content about the old.
+// reloadBack tells the daemons that were told of the new content about the old:
+// units where we told them, and what is refreshed in any case, since a daemon
+// that was started between publishing and now has read the new content by itself.
 func (o *operation) reloadBack(ctx context.Context) []error {
-	if o.state != wire.StateActivating {
-		return nil
-	}
 	var failed []error
 	for _, unit := range o.history.Units {
 		if err := o.reload(ctx, unit, true); err != nil {
