@@ -4,7 +4,7 @@ package dns
 import "orchestra/pkg/noun"
 
 // Nouns returns the nouns of this area.
-func Nouns() []*noun.Noun { return []*noun.Noun{domainNoun(), recordNoun()} }
+func Nouns() []*noun.Noun { return []*noun.Noun{domainNoun(), recordNoun(), transferKeyNoun()} }
 
 // Names of nouns that this area's files share.
 const (
@@ -12,4 +12,6 @@ const (
 	recordName  = "record"
 	accountName = "account"
 	serverName  = "server"
+
+	transferKeyName = "transfer-key"
 )

@@ -107,6 +107,9 @@ func prepareDomain(ctx context.Context, plan noun.Planner, before, after *noun.R
 		if err := checkAllowed(ctx, plan, name); err != nil {
 			return err
 		}
+		if err := ensureKey(ctx, plan); err != nil {
+			return err
+		}
 	}
 	zone, err := zoneAbove(ctx, plan, *after)
 	if err != nil {
@@ -119,7 +122,11 @@ func prepareDomain(ctx context.Context, plan noun.Planner, before, after *noun.R
 	}
 	// What is asked of the zone itself makes it another one.
 	if before == nil || before.Int("zone") != 0 || changesZone(*before, *after) {
-		serial, err := nextSerial(ctx, plan, name)
+		ahead := int64(1)
+		if before != nil && before.Bool("dnssec") != after.Bool("dnssec") {
+			ahead = signingAhead
+		}
+		serial, err := nextSerial(ctx, plan, name, ahead)
 		if err != nil {
 			return err
 		}

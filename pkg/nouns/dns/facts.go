@@ -6,7 +6,7 @@ import (
 	"orchestra/pkg/noun"
 )
 
-// domainFacts tells backends about domains: three questions, however many there are.
+// domainFacts tells backends about domains: four questions, however many there are.
 //
 //	zone           true for a domain that is a zone of its own; the others are in the zone of one above
 //	active         whether the domain itself is enabled: what is not is not served
@@ -14,6 +14,8 @@ import (
 //	serial         the serial number
 //	dnssec         whether the zone is signed
 //	transfer       addresses, beside the servers of the routes, that may transfer the zone
+//	transfer_key   the name of the key that transfers are signed with (TSIG, hmac-sha256)
+//	transfer_secret  what the key is, in base64: a secret
 func domainFacts(ctx context.Context, view noun.View, domains []noun.Row) ([]noun.Facts, error) {
 	var apexes []noun.Row
 	for _, domain := range domains {
@@ -22,6 +24,10 @@ func domainFacts(ctx context.Context, view noun.View, domains []noun.Row) ([]nou
 		}
 	}
 	read, err := zones(ctx, view, apexes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := view.Find(ctx, transferKeyName, theKey)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +41,7 @@ func domainFacts(ctx context.Context, view noun.View, domains []noun.Row) ([]nou
 		all[i] = noun.Facts{
 			"zone": isZone, "active": noun.Active(domain, nil), "text": "", "serial": domain.Int("serial"),
 			"dnssec": domain.Bool("dnssec"), "transfer": view.Settings().DNS.Transfer,
+			"transfer_key": key.Text("name"), "transfer_secret": noun.Confidential(key.Text("secret")),
 		}
 		if isZone {
 			all[i]["text"] = noun.Content(texts[domain.ID])

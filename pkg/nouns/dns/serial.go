@@ -6,20 +6,29 @@ import (
 	"orchestra/pkg/noun"
 )
 
+// signingAhead is how far serial numbers go ahead where a zone begins or ceases
+// to be signed: signing counts on by itself, and no slave takes a smaller number.
+// The backends' step is the same.
+const signingAhead = 1000
+
 // nextSerial returns the next serial number of a zone: YYYYMMDDnn of today or,
-// where more than 99 were used up today, what follows. The one after it is used
-// up as well: it is what servers go on to where the operation is undone, since a
-// slave that has seen a serial takes no smaller one (RFC 1982). The counter goes
-// by the zone's name, and so survives the domain.
-func nextSerial(ctx context.Context, plan noun.Planner, zone string) (int64, error) {
+// where more than 99 were used up today, what follows, but at least ahead further
+// than the last. As much after it is used up as well: it is what servers go on to
+// where the operation is undone, since a slave that has seen a serial takes no
+// smaller one (RFC 1982). The counter goes by the zone's name, and so survives
+// the domain.
+func nextSerial(ctx context.Context, plan noun.Planner, zone string, ahead int64) (int64, error) {
 	year, month, day := plan.Now().UTC().Date()
 	today := int64(((year*100+int(month))*100 + day) * 100)
 	counter := "serial." + zone
 	serial, err := plan.Number(ctx, counter, today)
+	if err == nil && ahead > 1 {
+		serial, err = plan.Number(ctx, counter, serial+ahead)
+	}
 	if err != nil {
 		return 0, err
 	}
-	_, err = plan.Number(ctx, counter, serial+1)
+	_, err = plan.Number(ctx, counter, serial+ahead)
 	return serial, err
 }
 
@@ -36,7 +45,7 @@ func renew(ctx context.Context, plan noun.Planner, zone int64) error {
 	if !plan.Once("renew zone " + row.Text("name")) {
 		return nil
 	}
-	serial, err := nextSerial(ctx, plan, row.Text("name"))
+	serial, err := nextSerial(ctx, plan, row.Text("name"), 1)
 	if err != nil {
 		return err
 	}
