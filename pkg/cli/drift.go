@@ -153,7 +153,8 @@ func (a *app) showDrift(table output.Table, servers []operation.ServerDifference
 			return !differ([]operation.ServerDifferences{server})
 		})
 		return a.printer().Document(nil, nil, func(out io.Writer) error {
-			a.writeServers(out, a.paintOut(), differing)
+			paint := a.paintOut()
+			writeServers(out, paint, differing, func(text io.Writer, server operation.ServerDifferences) { a.writeDifferences(text, paint, server) })
 			return nil
 		})
 	}
@@ -171,11 +172,7 @@ func (a *app) showDrift(table output.Table, servers []operation.ServerDifference
 	if len(table.Rows) == 0 && people {
 		return nil
 	}
-	hidden, err := a.printer().List(table)
-	if err == nil && len(hidden) > 0 {
-		a.tell(message.New("Not shown for want of room: %s. See --columns and -o json.", strings.Join(hidden, ", ")))
-	}
-	return err
+	return a.printList(table)
 }
 
 // reasonText says how something differs.

@@ -17,7 +17,7 @@ type atWork struct {
 }
 
 func (w *atWork) before(ctx context.Context, tx *store.Tx) error {
-	newest, err := tx.Operations(ctx, 1)
+	newest, err := tx.Operations(ctx, store.LogQuery{Limit: 1})
 	if err != nil {
 		return fmt.Errorf("reading the journal: %w", err)
 	}
