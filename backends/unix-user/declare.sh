@@ -26,6 +26,7 @@ save_user() {
   # The main user is in the groups of all users of its account.
   [[ ${fact[main]} == "$name" ]] || member "$name" "${fact[main]}"
   member "orchestra-$access" "$name"
+  own member "$name"
   list group groups
   for other in "${groups[@]}"; do member "$other" "$name"; done
 
@@ -99,6 +100,18 @@ delete_user() {
   act at_jobs "$uid" probe_at_jobs remove_at_jobs nothing later
 }
 
+# all_ours says what is ours here: what no user accounts for is left over.
+all_ours() {
+  local range=${setting[unix.first_id]}-${setting[unix.last_id]} access
+  own user "$range"
+  own group "$range"
+  for access in none sftp rsync jail shell; do own member "orchestra-$access"; done
+  own file "$keys" all
+  own entry "$jail/etc/passwd" all colon
+  own entry "$jail/etc/group" all colon
+}
+
 need setpriv
 need ps
 each_object one_user
+all_ours

@@ -23,6 +23,8 @@ import (
 //	stuck           what was published cannot be undone
 //	slow            each answer takes a while
 //	takes           what it is asked about would go, and not come
+//	differs KIND RESOURCE REASON OBJECT
+//	                what a comparison finds; nothing where no line says so
 //
 // Each question that changes nothing is noted in the file .observed-NAME.
 func fakeServers(directory string) func(context.Context, operation.Server) (remote.Transport, error) {
@@ -44,6 +46,8 @@ func fakeServers(directory string) func(context.Context, operation.Server) (remo
 				f.slow = 200 * time.Millisecond
 			case "takes":
 				f.takes = true
+			case "differs":
+				f.differs = append(f.differs, fakeDifference(strings.Fields(rest)))
 			}
 		}
 		return f, nil
@@ -55,6 +59,20 @@ type fakeServer struct {
 	fails                  wire.Word
 	stuck, takes           bool
 	slow                   time.Duration
+	differs                []wire.Difference
+}
+
+func fakeDifference(words []string) wire.Difference {
+	difference := wire.Difference{Kind: words[0], Resource: words[1], Reason: words[2], Object: strings.Join(words[3:], " "), Before: "one\ntwo\n", After: "one\n2\x1b[2J\n"}
+	switch {
+	case strings.Contains(words[1], "secret"):
+		difference.Before, difference.After = "secret", "secret"
+	case words[2] == wire.ReasonLeftOver:
+		difference.After = ""
+	case words[2] == wire.ReasonRemoved:
+		difference.Before = ""
+	}
+	return difference
 }
 
 func (f fakeServer) Close() error { return nil }
@@ -173,6 +191,10 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 			return wire.WordObserved, wire.Report{Steps: []wire.StepReport{{Name: "unix-user", Differences: goingAway()}}}
 		}
 		for _, step := range observe.Steps {
+			if observe.Drift {
+				report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Differences: f.differs})
+				continue
+			}
 			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 2, Actions: []string{"reload ssh"}, Differences: []wire.Difference{
 				{Kind: "user", Resource: "ana", Reason: "missing", After: "ana:x:70001"},
 				{Kind: "file", Resource: "/etc/ssh/orchestra/keys/ana", Reason: "changed", Before: "one\ntwo\nthree\n", After: "one\n2\x1b[2J\nthree\n"},

@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -47,7 +48,7 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 		r.dial(ctx, p)
-		if err := encode(p); err != nil {
+		if err := r.c.encode(p); err != nil {
 			return err
 		}
 		if err := r.journal(ctx, tx, p); err != nil {
@@ -317,7 +318,7 @@ func (r *run) closeReopened() {
 
 // encode turns the objects of steps into what travels. Steps that tell the
 // same on several servers share it.
-func encode(p *plan) error {
+func (c *Coordinator) encode(p *plan) error {
 	type encoded struct {
 		objects  []backend.Object
 		records  string
@@ -332,11 +333,12 @@ func encode(p *plan) error {
 			}
 		}
 		if found == nil {
-			records, contents, err := backend.EncodeObjects(s.objects)
-			if err != nil {
+			told, err := backend.EncodeSettings(s.backend.Settings, c.options.Settings)
+			records, contents, err2 := backend.EncodeObjects(s.objects)
+			if err := errors.Join(err, err2); err != nil {
 				return fault.New(fault.Invalid, "what the backend %s is to be told can't be written down", s.backend.Name).Because(err)
 			}
-			done[s.backend.Name] = append(done[s.backend.Name], encoded{s.objects, records, contents})
+			done[s.backend.Name] = append(done[s.backend.Name], encoded{s.objects, told + records, contents})
 			found = &done[s.backend.Name][len(done[s.backend.Name])-1]
 		}
 		s.wire.Name = s.backend.Name
@@ -349,10 +351,17 @@ func encode(p *plan) error {
 	return fits(p)
 }
 
-// sameObjects tells whether two steps of one plan tell the same: their facts
-// were computed once, so that it is enough to compare what they are about.
+// sameObjects tells whether two steps of one plan tell the same. Facts were computed
+// once, so that it is enough to compare what they are about; but what servers have
+// last heard of an object may differ.
 func sameObjects(a, b []backend.Object) bool {
 	return slices.EqualFunc(a, b, func(a, b backend.Object) bool {
-		return a.Noun == b.Noun && a.ID == b.ID && a.Action == b.Action && (a.Before == nil) == (b.Before == nil)
+		return a.Noun == b.Noun && a.ID == b.ID && a.Action == b.Action && sameMap(a.Before, b.Before) &&
+			(a.Action != "delete" || sameMap(a.Facts, b.Facts))
 	})
+}
+
+// sameMap tells whether two maps are one.
+func sameMap(a, b map[string]any) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }

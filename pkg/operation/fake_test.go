@@ -37,6 +37,8 @@ type fakeServer struct {
 	hello  func(*wire.Hello)             // what it says of itself
 	says   func(wire.Word, *wire.Report) // what it adds to an answer
 	busy   func(wire.Word) bool          // never answers a word, and always does something else
+	// observed is told of each object that is compared: its name, the action and the value before.
+	observed func(object, action, was string)
 }
 
 type fakeOperation struct {
@@ -217,6 +219,9 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 			one := wire.StepReport{Name: step.Name}
 			for _, object := range fakeObjects(step) {
 				key := step.Name + "/" + object.Name
+				if f.observed != nil {
+					f.observed(object.Name, object.Action, object.Before["value"])
+				}
 				if want := fakeFacts(object.Facts); object.Action != "delete" && f.live[key] != want {
 					one.Differences = append(one.Differences, wire.Difference{Kind: "file", Resource: key, Reason: "changed", Before: f.live[key], After: want})
 				}

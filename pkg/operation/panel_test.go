@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,14 @@ func testRegistry(t testing.TB) *noun.Registry {
 				}},
 			},
 			Facts: itemFacts,
+		},
+		&noun.Noun{
+			Name: "part", Plural: "parts", Area: "Accounts", Kind: noun.Service, Help: "A part of an item",
+			Key: "name", Owner: "item",
+			Fields: []noun.Field{
+				{Name: "name", Type: noun.Text{}, Help: "The name", Example: "screw", Required: true, Unique: true},
+				{Name: "item", Reference: "item", OnDelete: noun.Cascade, Help: "The item", Example: "one", Required: true},
+			},
 		},
 	)
 	if err != nil {
@@ -132,17 +141,22 @@ type testPanel struct {
 	store    *store.Store
 	topology *testTopology
 	options  Options
+	// statements counts those that were executed.
+	statements atomic.Int64
 	*Coordinator
 }
 
 func newTestPanel(t testing.TB, topology *testTopology, connect func(context.Context, Server) (remote.Transport, error)) *testPanel {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "orchestra.db")
-	opened, err := store.Create(context.Background(), store.Options{Path: path, Registry: testRegistry(t)})
+	p := &testPanel{t: t, path: path, topology: topology}
+	opened, err := store.Create(context.Background(), store.Options{
+		Path: path, Registry: testRegistry(t), Trace: func(string) { p.statements.Add(1) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &testPanel{t: t, path: path, store: opened, topology: topology}
+	p.store = opened
 	t.Cleanup(func() { p.store.Close() })
 	s := settings.Default()
 	s.Lock.Wait = 5 * time.Second

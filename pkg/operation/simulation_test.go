@@ -58,6 +58,9 @@ func simulate(t *testing.T, seed uint64, operations int, alone bool, first, seco
 				return
 			}
 		}
+		check := w.newPanel()
+		defer check.close()
+		failure = w.compared(check)
 	})
 	return told, failure
 }

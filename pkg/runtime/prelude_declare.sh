@@ -11,6 +11,7 @@ ulimit -c 0 -n 256 -u 1024 -f 65536 -v 4194304 2>/dev/null || true
 
 declare action='' noun='' id='' name='' # of the object that is being handled
 declare -A fact=() before=()
+declare -A setting=() # of the panel, those that the manifest names
 declare -A _lists=()
 declare -i _object=0
 
@@ -87,8 +88,8 @@ reload() {
   printf '3\0000\0reload\0%s\0' "$1" >&4
 }
 own() {
-  (($# == 2)) || _usage 'own file|directory|link|entry|user|group SCOPE'
-  printf '4\0000\0own\0%s\0%s\0' "$@" >&4
+  (($# >= 2 && $# <= 4)) || _usage 'own file|directory|link|entry|user|group|member SCOPE [all [lines|colon]]'
+  printf '%s\0' $(($# + 2)) 0 own "$@" >&4
 }
 need() {
   (($# == 1)) || _usage 'need PROGRAM'
@@ -130,6 +131,10 @@ each_object() {
         _header
         continue
         ;;
+      '=')
+        _setting
+        continue
+        ;;
       '%') _unescape ;;
     esac
     [[ $_rest == . ]] || fail 'a record is cut off'
@@ -138,6 +143,12 @@ each_object() {
   done
   [[ -z ${_mark-} ]] || fail 'a record is cut off'
   _object=0
+}
+
+# _setting reads a line that tells a setting: its name and its value.
+_setting() {
+  [[ $_rest == *$'\x1f.' ]] || fail 'a record is cut off'
+  printf -v "setting[$action]" %b "${_rest%$'\x1f.'}"
 }
 
 # _header reads the line that names the columns.

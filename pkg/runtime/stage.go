@@ -156,7 +156,7 @@ func (o *operation) declare(ctx context.Context, word wire.Step) error {
 			continue
 		}
 		o.machine.progress(s.Name+": looking at "+k.names[0]+"s", 0, len(resources))
-		more, err := k.observe(ctx, o, resources)
+		more, err := o.look(ctx, s, k, resources)
 		if err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func (o *operation) declare(ctx context.Context, word wire.Step) error {
 }
 
 func newStep(word wire.Step) (*step, error) {
-	s := &step{Name: word.Name, Acts: word.Script.Acts, Timeout: word.Timeout}
+	s := &step{Name: word.Name, Setup: word.Setup, Acts: word.Script.Acts, Timeout: word.Timeout}
 	if s.Timeout <= 0 {
 		s.Timeout = DefaultTimeout
 	}
@@ -201,11 +201,9 @@ func (o *operation) take(s *step, d declaration) error {
 		}
 		return o.takePlain(s, d.Verb, d.Arguments[0])
 	case "own":
-		if len(d.Arguments) != 2 {
-			return errArguments
-		}
-		s.scopes = append(s.scopes, scope{d.Arguments[0], d.Arguments[1]})
-		return checkScope(s.scopes[len(s.scopes)-1])
+		own, err := parseScope(d.Arguments)
+		s.scopes = append(s.scopes, own)
+		return err
 	}
 	for _, k := range o.allKinds {
 		if !slices.Contains(k.verbs, d.Verb) {

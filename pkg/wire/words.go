@@ -204,14 +204,26 @@ type KindCount struct {
 
 // Difference is one resource that is not as declared.
 type Difference struct {
-	Kind     string `json:"kind"`     // file, directory, link, entry, user, group, member, act
-	Resource string `json:"resource"` // its path or name
-	// Reason: changed, missing, left-over; with Drift also hand-edited, stale.
-	Reason string `json:"reason"`
-	Before string `json:"before,omitempty"` // "" for none; a secret is shown as "secret"
-	After  string `json:"after,omitempty"`
-	Object string `json:"object,omitempty"` // "user acme"
+	Kind     string `json:"kind"`             // file, directory, link, entry, user, group, member, act
+	Resource string `json:"resource"`         // its path or name
+	Reason   string `json:"reason"`           // one of the Reason constants
+	Before   string `json:"before,omitempty"` // "" for none; a secret is shown as "secret"
+	After    string `json:"after,omitempty"`
+	Object   string `json:"object,omitempty"` // "user acme"
 }
+
+// Reasons of differences. With Drift, what was last kept on the server tells who
+// made one; without, or where nothing was kept, it is missing, changed or left over.
+const (
+	ReasonMissing    = "missing"     // it should be there and is not
+	ReasonChanged    = "changed"     // it is otherwise
+	ReasonLeftOver   = "left-over"   // it is there and should not be
+	ReasonStale      = "stale"       // as it was last kept: the server was not told since
+	ReasonHandEdited = "hand-edited" // not as it was last kept: somebody else changed it
+	ReasonRemoved    = "removed"     // it was kept, and somebody else removed it
+	ReasonConflict   = "conflict"    // something else is in its place: After says what
+	ReasonOwed       = "owed"        // the panel's word for what it owes to the server
+)
 
 // Codes of failures, for those who decide by them what to type next.
 const (
