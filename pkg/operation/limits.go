@@ -1,7 +1,6 @@
 package operation
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -137,41 +136,19 @@ func limitList(list []string, most int) []string {
 	return list
 }
 
-// frameOverhead is more than STAGE and OBSERVE hold beside their steps, in bytes.
-const frameOverhead = 64 << 10
-
-// fits refuses a plan that holds more for one server than one frame carries,
-// before anything is journaled.
-func fits(p *plan) error { return fitsIn(p, wire.MaxPayload-frameOverhead) }
+// fits refuses a plan that holds more for one server than can be sent, before
+// anything is journaled.
+func fits(p *plan) error { return fitsIn(p, wire.MaxSteps) }
 
 func fitsIn(p *plan, most int) error {
 	total := map[int64]int{}
 	for _, s := range p.steps {
-		// No byte takes more than six in JSON: only what may be too large is counted for sure.
-		size := 6 * (len(s.wire.Objects) + len(s.wire.Script.Declare) + len(s.wire.Script.Acts))
-		for _, content := range s.wire.Contents {
-			size += 2*len(content.Data) + 6*len(content.Reference) + 100
-		}
-		total[s.server] += size + 1000
+		total[s.server] += wire.Size([]wire.Step{s.wire})
 	}
 	for _, server := range sortedKeys(total) {
-		if total[server] <= most {
-			continue
-		}
-		size := 0
-		for _, s := range p.steps {
-			if s.server != server {
-				continue
-			}
-			text, err := json.Marshal(s.wire)
-			if err != nil {
-				return err
-			}
-			size += len(text)
-		}
-		if size > most {
+		if total[server] > most {
 			return fault.New(fault.Invalid, "the server %s would be told %d MiB at once, more than the %d MiB that can be sent: nothing was begun",
-				p.servers[server].Name, size>>20, most>>20).WithHint("do it in several parts: split the batch, or name fewer objects")
+				p.servers[server].Name, total[server]>>20, most>>20).WithHint("do it in several parts: split the batch, or name fewer objects")
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ type Word string
 
 // Words of the panel.
 const (
+	WordPart    Word = "PART"    // Part, before a STAGE or an OBSERVE that is large
 	WordStage   Word = "STAGE"   // Stage
 	WordPublish Word = "PUBLISH" // Publish
 	WordReload  Word = "RELOAD"  // Reload
@@ -82,7 +83,8 @@ type Stage struct {
 	PanelID   string        `json:"panel"`
 	Sequence  int64         `json:"sequence"`
 	Steps     []Step        `json:"steps"`
-	LockWait  time.Duration `json:"lock_wait"` // how long PUBLISH may wait for the server's own lock
+	Parts     int           `json:"parts,omitempty"` // that went before; Send and Decode see to them
+	LockWait  time.Duration `json:"lock_wait"`       // how long PUBLISH may wait for the server's own lock
 }
 
 // Step is one backend's part in an operation on one server.
@@ -146,6 +148,7 @@ type Undo struct {
 // Observe compares what the steps declare with what is there, changing nothing.
 type Observe struct {
 	Steps []Step `json:"steps"`
+	Parts int    `json:"parts,omitempty"` // as in Stage
 	// Drift compares three ways, with the hashes last kept here.
 	Drift bool `json:"drift,omitempty"`
 	// Leftovers also reports what is ours within the steps' scopes and not declared.
