@@ -119,6 +119,9 @@ func (r *run) adopted(ctx context.Context, tx *store.Tx, server Server, sequence
 	if err := tx.AddPhases(ctx, r.operation.Number, r.collect()); err != nil {
 		return err
 	}
+	if err := r.writeReached(ctx, tx); err != nil {
+		return err
+	}
 	if err := tx.MoveOperation(ctx, r.operation.Number, store.Running, store.Committed, ""); err != nil {
 		return err
 	}

@@ -28,6 +28,9 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 		r.plan = p
+		if err := r.rest(ctx, tx, p); err != nil {
+			return err
+		}
 		if once := r.owedFirst(p); once != nil {
 			return once
 		}
@@ -106,17 +109,18 @@ func accountName(ctx context.Context, tx *store.Tx, id int64) string {
 	return ""
 }
 
-// leaveUnreached turns the steps on servers that were found out of reach into
-// dirty marks, where their routes say so, and refuses the others.
+// leaveUnreached turns the steps on servers that were found out of reach, now or
+// a short while ago, into dirty marks, where their routes say so, and refuses the others.
 func (r *run) leaveUnreached(p *plan) error {
 	var stay []*step
 	for _, s := range p.steps {
+		_, resting := r.resting[s.server]
 		cause := r.job.unreached[s.server]
-		if cause == nil {
+		if cause == nil && !resting {
 			stay = append(stay, s)
 			continue
 		}
-		if !s.queue || s.secret {
+		if !s.canWait() {
 			return unreachable(p.servers[s.server], cause)
 		}
 		for _, object := range s.objects {
@@ -166,6 +170,7 @@ func (r *run) inTheWay(ctx context.Context, tx *store.Tx, p *plan) error {
 	for _, id := range servers {
 		if pending[id] && !r.job.converged[id] {
 			once.converge = append(once.converge, id)
+			r.job.briefly[id] = r.canWait(p, id)
 		}
 	}
 	if len(once.dead) > 0 || len(once.converge) > 0 {
