@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"sort"
 	"strings"
 	"time"
@@ -35,12 +36,12 @@ func (a *app) serverCommands() []*cobra.Command {
 	adopt := &cobra.Command{
 		Use:     "adopt NAME",
 		Short:   a.say(message.New("Make a server follow this panel, or this restored database")),
-		Long:    a.say(message.New("Make a server follow this panel, or this restored database.\n\nA server remembers which panel changed it last, and when. It refuses another panel, and a panel that was set back by a restored backup, until it is adopted: look at the differences first.")),
-		Example: "orchestra server adopt h11",
+		Long:    a.say(message.New("Make a server follow this panel, or this restored database.\n\nA server remembers which panel changed it last, and when. It refuses another panel, and a panel that was set back by a restored backup, until it is adopted: look at the differences first, with --dry-run; they are shown before it asks, too.\n\nThen what this database says is on the server is told to it anew, by whatever reaches it next, such as recover. Numbers that were given after the backup are not given again: adopt all servers before you add anything.")),
+		Example: "orchestra server adopt h11 --dry-run\norchestra server adopt h11",
 		Args:    exactly(1, "NAME"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.serverAdopt(cmd.Context(), args[0]) },
 	}
-	adopt.Flags().AddFlagSet(without(a.operationFlags(), "dry-run", "exit-code"))
+	adopt.Flags().AddFlagSet(a.operationFlags())
 	if n := a.registry.Noun("server"); n != nil {
 		check.ValidArgsFunction = a.completeNames(n, 0)
 		adopt.ValidArgsFunction = a.completeNames(n, 1)
@@ -265,11 +266,18 @@ func (a *app) showChecked(results []checked) error {
 }
 
 func (a *app) serverAdopt(ctx context.Context, name string) error {
-	if !a.flags.yes {
-		if err := a.mayAsk(fault.New(fault.Usage, "adopting a server is to be confirmed, and there is nobody to ask").WithHint("add --yes")); err != nil {
+	if a.flags.exitCode && !a.flags.dryRun {
+		return fault.New(fault.Usage, "--exit-code goes with --dry-run only")
+	}
+	if a.flags.dryRun {
+		differences, err := a.beforeAdopt(ctx, name)
+		if err != nil {
 			return err
 		}
-		agreed, err := a.asker().Confirm(ctx, a.say(message.New("Make server %s follow this panel from now on, whatever it followed before?", name)))
+		return a.showPreview(ctx, &operation.Preview{Servers: differences})
+	}
+	if !a.flags.yes {
+		agreed, err := a.confirmAdopt(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -295,6 +303,37 @@ func (a *app) serverAdopt(ctx context.Context, name string) error {
 	a.log.Info("adopted", "server", name, "actor", request.Actor, "operation", outcome.Number)
 	a.tell(message.New("Server %s follows this panel now.", name))
 	return a.showOutcome(context.WithoutCancel(ctx), outcome, nil)
+}
+
+// beforeAdopt returns how a server that is to be adopted differs from the database.
+func (a *app) beforeAdopt(ctx context.Context, name string) ([]operation.ServerDifferences, error) {
+	progress, done := a.startProgress()
+	defer done()
+	coordinator, err := a.openCoordinator(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	return coordinator.AdoptPreview(ctx, name)
+}
+
+// confirmAdopt shows how a server differs from the database, and asks.
+func (a *app) confirmAdopt(ctx context.Context, name string) (bool, error) {
+	if err := a.mayAsk(fault.New(fault.Usage, "adopting a server is to be confirmed, and there is nobody to ask").
+		WithHint("add --yes to do it, or --dry-run to see how it differs")); err != nil {
+		return false, err
+	}
+	differences, err := a.beforeAdopt(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if err := unanswered(differences); fault.Is(err, fault.Unreachable) {
+		return false, err
+	}
+	paint := a.paintErr()
+	writeServers(a.process.Streams.Err, paint, differences, func(text io.Writer, server operation.ServerDifferences) {
+		a.writeDifferences(text, paint, server)
+	})
+	return a.asker().Confirm(ctx, a.say(message.New("Make server %s follow this panel from now on, whatever it followed before?", name)))
 }
 
 // fetchHostKey fills the host key of a new server: it asks the server for it

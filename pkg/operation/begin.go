@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -253,6 +254,13 @@ func (r *run) journal(ctx context.Context, tx *store.Tx, p *plan) error {
 	if err := tx.SetCounters(ctx, p.counters); err != nil {
 		return err
 	}
+	// All numbers that any server has a part in, and those of single objects that
+	// are given here.
+	var err error
+	if r.counters, err = tx.DeclaredCounters(ctx); err != nil {
+		return err
+	}
+	maps.Copy(r.counters, p.counters)
 	return tx.BeginOperation(ctx, &r.operation)
 }
 

@@ -97,7 +97,7 @@ func (r *run) stage(ctx context.Context, s *session) error {
 	if len(steps) == 0 {
 		return nil
 	}
-	stage := wire.Stage{Operation: r.operation.ID, PanelID: r.panel, Sequence: r.sequence(s.server.ID), LockWait: lockPatience}
+	stage := wire.Stage{Operation: r.operation.ID, PanelID: r.panel, Sequence: r.sequence(s.server.ID), LockWait: lockPatience, Counters: r.counters}
 	for _, step := range steps {
 		stage.Steps = append(stage.Steps, step.wire)
 	}

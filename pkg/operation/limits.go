@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -32,6 +33,7 @@ func (s *session) limit(report *wire.Report) {
 		return drop
 	})
 	report.State = wire.State(limitLine(string(report.State), 32))
+	report.Counters = limitCounters(report.Counters)
 	for i := range report.Steps {
 		one := &report.Steps[i]
 		one.Changed = limitCount(one.Changed)
@@ -74,6 +76,15 @@ func limitDifferences(all []wire.Difference) []wire.Difference {
 		d.Before, d.After = limitOutput(d.Before), limitOutput(d.After)
 	}
 	return all
+}
+
+// limitCounters leaves what a panel may have said: a number out of all reason
+// would use up the counter.
+func limitCounters(counters map[string]int64) map[string]int64 {
+	maps.DeleteFunc(counters, func(name string, last int64) bool {
+		return !wire.ValidCounter(name, last) || output.Escape(name) != name
+	})
+	return counters
 }
 
 // limitProbed is limit for the answer to a probe: of programs, only those that were asked for.

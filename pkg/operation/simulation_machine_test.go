@@ -222,6 +222,8 @@ func simDeclare(child runtime.Child) (runtime.Result, error) {
 		out = runtime.AppendDeclaration(out, i+1, "file", path, "0", "0", "0644", object.Facts["content"])
 		out = runtime.AppendDeclaration(out, i+1, "entry", "/etc/map", object.Name, object.Facts["value"], "colon")
 	}
+	out = runtime.AppendDeclaration(out, 0, "own", "file", dataDirectory)
+	out = runtime.AppendDeclaration(out, 0, "own", "entry", "/etc/map")
 	out = runtime.AppendDeclaration(out, 0, "reload", "mapd.service")
 	return runtime.Result{Answer: runtime.EndDeclarations(out)}, nil
 }
