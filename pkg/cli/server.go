@@ -339,8 +339,11 @@ func (a *app) confirmAdopt(ctx context.Context, name string) (bool, error) {
 // fetchHostKey fills the host key of a new server: it asks the server for it
 // and a person whether it is the right one. Without a person it is refused.
 func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
-	if m.noun.Name != "server" || m.verb != "add" || m.has("host_key") || m.values["transport"] == "local" {
+	if m.noun.Name != "server" || m.verb != "add" || m.values["transport"] == "local" {
 		return nil
+	}
+	if m.has("host_key") {
+		return a.checkHostKey(ctx, m)
 	}
 	if err := a.mayAsk(fault.New(fault.Usage, "the host key of the server is needed: nobody is here to confirm a fetched one").About("server.host_key").
 		WithHint("on the server: %s; then add %s", "cat /etc/ssh/ssh_host_ed25519_key.pub", "--host-key \"ssh-ed25519 AAAA…\"")); err != nil {
@@ -371,6 +374,35 @@ func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
 		return fault.New(fault.Denied, "the host key was not confirmed: nothing was added").About("server.host_key")
 	}
 	m.set("host_key", lines)
+	return nil
+}
+
+// keyTimeout is how long a server that is being added is asked for its key: it
+// need not be there yet.
+const keyTimeout = 3 * time.Second
+
+// checkHostKey asks a new server for the key that was given: another one is
+// refused, and one that does not answer is added all the same, with a warning.
+func (a *app) checkHostKey(ctx context.Context, m *mutation) error {
+	check := a.process.CheckHostKey
+	if check == nil && a.process.Connect == nil {
+		check = remote.CheckHostKey
+	}
+	if check == nil {
+		return nil
+	}
+	target, err := a.newTarget(ctx, m)
+	if err != nil {
+		return err
+	}
+	target.HostKeys, _ = m.values["host_key"].([]string)
+	target.KnownHosts = a.settings.SSH.KnownHosts
+	target.ConnectTimeout = min(target.ConnectTimeout, keyTimeout)
+	err = check(ctx, target)
+	if !fault.Is(err, fault.Unreachable) {
+		return err
+	}
+	a.warn(message.New("%s does not answer, so that its host key could not be checked: %s", target.Name, a.sentence(err)))
 	return nil
 }
 
