@@ -9,6 +9,7 @@ import (
 
 	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
 	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
@@ -359,7 +360,20 @@ func encode(p *plan) error {
 			s.wire.Script = wire.Script{Declare: s.backend.Declare, Acts: s.backend.Acts}
 		}
 	}
+	dropContents(p)
 	return fits(p)
+}
+
+// dropContents takes rendered texts out of the facts, once they are in what
+// travels: they may be most of what a large operation has in memory.
+func dropContents(p *plan) {
+	for _, s := range p.steps {
+		for _, object := range s.objects {
+			for _, facts := range []map[string]any{object.Facts, object.Before} {
+				maps.DeleteFunc(facts, func(_ string, value any) bool { _, is := value.(noun.Content); return is })
+			}
+		}
+	}
 }
 
 // sameObjects tells whether two steps of one plan tell the same: their facts
