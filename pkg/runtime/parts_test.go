@@ -126,9 +126,13 @@ func TestPartsWithoutTheirWordLeaveNothing(t *testing.T) {
 				break // it has gone already
 			}
 		}
-		if p.close() == nil {
+		if strings.HasPrefix(name, "cut") {
+			_ = p.out.Close()
+		} // otherwise it ends by itself
+		if <-p.done == nil {
 			t.Errorf("%s: the session says nothing of it", name)
 		}
+		_ = p.out.Close()
 		if diff := cmp.Diff(before, disk.Dump()); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
