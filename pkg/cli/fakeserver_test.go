@@ -141,6 +141,23 @@ func goingAway() []wire.Difference {
 	return all
 }
 
+// follow remembers a panel, and the largest numbers it has said.
+func (f fakeServer) follow(panel string, sequence int64, said map[string]int64) map[string]int64 {
+	counters := map[string]int64{}
+	if known, err := os.ReadFile(f.memory + "-counters"); err == nil {
+		_ = json.Unmarshal(known, &counters)
+	}
+	for name, last := range said {
+		counters[name] = max(counters[name], last)
+	}
+	for file, content := range map[string]any{f.memory: wire.Hello{PanelID: panel, Sequence: sequence}, f.memory + "-counters": counters} {
+		if text, err := json.Marshal(content); err == nil {
+			_ = os.WriteFile(file, text, 0o600)
+		}
+	}
+	return counters
+}
+
 func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 	report := wire.Report{}
 	if frame.Word == f.fails {
@@ -155,9 +172,7 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		if frame.Decode(&stage) != nil {
 			return wire.WordFailed, wire.Report{Failure: &wire.Failure{Phase: "stage", Message: "not understood"}}
 		}
-		if known, err := json.Marshal(wire.Hello{PanelID: stage.PanelID, Sequence: stage.Sequence}); err == nil {
-			_ = os.WriteFile(f.memory, known, 0o600)
-		}
+		f.follow(stage.PanelID, stage.Sequence, stage.Counters)
 		report.State = wire.StateStaged
 		for _, step := range stage.Steps {
 			report.Steps = append(report.Steps, wire.StepReport{
@@ -166,6 +181,11 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 			})
 		}
 		return wire.WordStaged, report
+	case wire.WordAdopt:
+		var adopt wire.Adopt
+		_ = frame.Decode(&adopt)
+		report.Counters = f.follow(adopt.PanelID, adopt.Sequence, nil)
+		return wire.WordAdopted, report
 	case wire.WordPublish:
 		report.State = wire.StatePublishing
 		return wire.WordPublished, report

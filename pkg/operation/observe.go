@@ -17,7 +17,7 @@ func (c *Coordinator) Preview(ctx context.Context, request Request) (*Preview, e
 }
 
 func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *store.Tx) (*plan, error)) (*Preview, error) {
-	r := c.newRun(&job{kind: "preview"})
+	r := c.newRun(&job{kind: "preview", rests: true})
 	defer r.close()
 	// A plan writes, in a savepoint, and is rolled back.
 	err := r.store.Update(ctx, func(tx *store.Tx) error {
@@ -28,6 +28,9 @@ func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *s
 		if err := r.known(ctx, tx, r.plan); err != nil {
 			return err
 		}
+		if err := r.rest(ctx, tx, r.plan); err != nil {
+			return err
+		}
 		if err := r.c.encode(r.plan); err != nil {
 			return err
 		}
@@ -36,6 +39,7 @@ func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *s
 	if !errors.Is(err, errNothing) {
 		return nil, interrupted(ctx, err)
 	}
+	r.leaveAlone()
 	preview := &Preview{Changes: r.plan.changes, Warnings: r.plan.warnings}
 	preview.Servers = r.observe(ctx, wire.Observe{})
 	r.previewOwed(preview)

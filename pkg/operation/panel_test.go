@@ -160,6 +160,7 @@ func newTestPanel(t testing.TB, topology *testTopology, connect func(context.Con
 	t.Cleanup(func() { p.store.Close() })
 	s := settings.Default()
 	s.Lock.Wait = 5 * time.Second
+	s.SSH.RetryAfter = 0 // a server that is back is seen at once; see outages_test.go
 	p.options = Options{
 		Store: opened, Registry: opened.Registry(), Backends: testBackends{filesBackend}, Settings: s,
 		Topology: topology, Connect: connect, Fresh: connect,

@@ -24,6 +24,9 @@ type step struct {
 	wire          wire.Step
 }
 
+// canWait tells whether it may be left for later.
+func (s *step) canWait() bool { return s.queue && !s.secret }
+
 type stepKey struct {
 	server  int64
 	backend string

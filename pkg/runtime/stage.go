@@ -37,6 +37,9 @@ func (s *session) begin(ctx context.Context, word wire.Stage) (*operation, error
 	if err := checkOperation(word.Operation); err != nil {
 		return nil, err
 	}
+	if err := checkCounters(word.Counters); err != nil {
+		return nil, err
+	}
 	last, err := m.checkPanel(word.PanelID)
 	if err != nil {
 		return nil, during("adopt", err)
@@ -73,6 +76,10 @@ func (s *session) begin(ctx context.Context, word wire.Stage) (*operation, error
 	// Two operations of one panel may arrive in either order: the larger number stays.
 	unsynced, err = m.setPanel(panelLine{PanelID: word.PanelID, Sequence: max(last.Sequence, word.Sequence)})
 	o.unsynced = append(o.unsynced, unsynced...)
+	if err == nil {
+		unsynced, err = m.keepCounters(ctx, word.Counters)
+		o.unsynced = append(o.unsynced, unsynced...)
+	}
 	return o, err
 }
 

@@ -21,6 +21,7 @@ import (
 //
 //	lock            held from PUBLISH to the end
 //	panel           log: panel id and sequence
+//	counters        log: how far the panel's counters are; counters.lock is held for a line
 //	reserve         space to undo with on a full disk
 //	new/ID.PID      an operation's directory before it has its name
 //	open/ID/        an operation that has not ended
@@ -32,16 +33,19 @@ import (
 //	  parked/       what was parked that is no path, with how to purge it
 //	trash.log       what lies in them, and where it was
 const (
-	fileLock       = "lock"
-	filePanel      = "panel"
-	fileReserve    = "reserve"
-	directoryNew   = "new"
-	directoryOut   = "open"
-	directoryEnd   = "ended"
-	directoryReg   = "registry"
-	directoryTrash = "trash"
-	fileState      = "state"
-	filePlan       = "plan"
+	fileLock     = "lock"
+	filePanel    = "panel"
+	fileCounters = "counters"
+	// held while a line of it is written
+	fileCountersLock = "counters.lock"
+	fileReserve      = "reserve"
+	directoryNew     = "new"
+	directoryOut     = "open"
+	directoryEnd     = "ended"
+	directoryReg     = "registry"
+	directoryTrash   = "trash"
+	fileState        = "state"
+	filePlan         = "plan"
 
 	stateSpace = 16 << 10  // set aside for a state log, so that ending needs no space
 	logLimit   = 64 << 10  // the panel's log is written anew above this

@@ -10,6 +10,7 @@ type Word string
 
 // Words of the panel.
 const (
+	WordPart    Word = "PART"    // Part, before a STAGE or an OBSERVE that is large
 	WordStage   Word = "STAGE"   // Stage
 	WordPublish Word = "PUBLISH" // Publish
 	WordReload  Word = "RELOAD"  // Reload
@@ -31,7 +32,7 @@ const (
 	WordKept      Word = "KEPT"      // Report
 	WordUndone    Word = "UNDONE"    // Report
 	WordObserved  Word = "OBSERVED"  // Report, with Differences
-	WordAdopted   Word = "ADOPTED"   // Report
+	WordAdopted   Word = "ADOPTED"   // Report, with Counters
 	WordProbed    Word = "PROBED"    // Probed
 	WordFailed    Word = "FAILED"    // Report, with Failure
 	WordConflict  Word = "CONFLICT"  // Report, with Failure
@@ -78,11 +79,15 @@ type OpenOperation struct {
 
 // Stage asks for everything to be made ready beside the live files.
 type Stage struct {
-	Operation string        `json:"operation"` // 32 hexadecimal digits
-	PanelID   string        `json:"panel"`
-	Sequence  int64         `json:"sequence"`
-	Steps     []Step        `json:"steps"`
-	LockWait  time.Duration `json:"lock_wait"` // how long PUBLISH may wait for the server's own lock
+	Operation string `json:"operation"` // 32 hexadecimal digits
+	PanelID   string `json:"panel"`
+	Sequence  int64  `json:"sequence"`
+	Steps     []Step `json:"steps"`
+	Parts     int    `json:"parts,omitempty"` // that went before; Send and Decode see to them
+	// Counters say which numbers the panel has given, by name: the last of each.
+	// The server keeps the largest it hears, and knows nothing of what they mean.
+	Counters map[string]int64 `json:"counters,omitempty"`
+	LockWait time.Duration    `json:"lock_wait"` // how long PUBLISH may wait for the server's own lock
 }
 
 // Step is one backend's part in an operation on one server.
@@ -146,6 +151,7 @@ type Undo struct {
 // Observe compares what the steps declare with what is there, changing nothing.
 type Observe struct {
 	Steps []Step `json:"steps"`
+	Parts int    `json:"parts,omitempty"` // as in Stage
 	// Drift compares three ways, with the hashes last kept here.
 	Drift bool `json:"drift,omitempty"`
 	// Leftovers also reports what is ours within the steps' scopes and not declared.
@@ -179,6 +185,8 @@ type Report struct {
 	Steps     []StepReport  `json:"steps,omitempty"`
 	Failure   *Failure      `json:"failure,omitempty"`
 	Duration  time.Duration `json:"duration"`
+	// Counters, in ADOPTED, are the largest that the server has ever heard.
+	Counters map[string]int64 `json:"counters,omitempty"`
 }
 
 // StepReport is what became of one step.
