@@ -154,7 +154,7 @@ func TestItOwnsItsPlacesWithAndWithoutUsers(t *testing.T) {
 		"own user 70000-99999", "own group 70000-99999", "own member orchestra-none", "own member orchestra-shell", "own file /etc/ssh/orchestra/keys all",
 		"own entry /srv/orchestra/jail/etc/passwd all colon", "own entry /srv/orchestra/jail/etc/group all colon",
 	}
-	none, one := declared(t, unixUser(t).Declare), declared(t, unixUser(t).Declare, save(facts(nil), nil))
+	none, one := declared(t, unixUser(t).Declare, unixUser(t).Acts), declared(t, unixUser(t).Declare, unixUser(t).Acts, save(facts(nil), nil))
 	for _, wanted := range ours {
 		if !strings.Contains(none, wanted+"\n") || !strings.Contains(one, wanted+"\n") {
 			t.Errorf("it does not own %q:\n%s\n%s", wanted, none, one)
