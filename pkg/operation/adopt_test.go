@@ -59,7 +59,7 @@ func TestARestoredBackupIsSeenAdoptedAndGivesNoNumberTwice(t *testing.T) {
 		}
 		if want := map[string]string{
 			"/srv/data/one": "stale", "/srv/data/two": "left-over", "/srv/data/three": "left-over",
-			"/etc/map: one": "stale", "map: two": "left-over", "map: three": "left-over",
+			"/etc/map: one": "stale", "/etc/map: two": "left-over", "/etc/map: three": "left-over",
 		}; !subset(want, said) {
 			t.Errorf("it says %v", said)
 		}
