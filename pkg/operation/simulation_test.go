@@ -32,7 +32,7 @@ func TestSimulationSeeds(t *testing.T) {
 		replay(t, randomStory(uint64(*oneSeed), storyRounds))
 		return
 	}
-	seeds := 75
+	seeds := 60
 	if *manySeeds > 0 {
 		seeds = *manySeeds
 	}
@@ -146,7 +146,7 @@ func TestSimulationEveryPoint(t *testing.T) {
 			points = append(points, fmt.Sprintf(sentence, number))
 		}
 	}
-	for number := 1; number <= 90; number++ {
+	for number := 1; number <= 66; number++ {
 		server := number%3 + 1
 		points = append(points, fmt.Sprintf("a runtime on h1%d is killed before change %d", server, number),
 			fmt.Sprintf("h1%d loses power before change %d for 0 seconds", server, number))
