@@ -109,6 +109,21 @@ func (v *simWatch) later(on *simMachine, item string) error {
 	return wrong
 }
 
+// stages is told that a server takes an operation up: never one of which it has
+// said that it has ended.
+func (v *simWatch) stages(m *simMachine, id string) {
+	v.mutex.Lock()
+	defer v.mutex.Unlock()
+	var outcome store.ServerOutcome
+	must(v.world.observer.View(context.Background(), func(tx *store.Tx) error {
+		return tx.QueryRow(context.Background(), `SELECT COALESCE(MAX(s.outcome), '') FROM system_operation_server s
+			JOIN system_operation o ON o.number = s.operation JOIN servers n ON n.id = s.server WHERE o.id = ? AND n.name = ?`, id, m.name).Scan(&outcome)
+	}))
+	if v.wrong == nil && (outcome == store.OutcomeUndone || outcome == store.OutcomeKept) {
+		v.wrong = fmt.Errorf("%s takes up operation %s, which it said is %s", m.name, id, outcome)
+	}
+}
+
 // end ends a round: what was found wrong, and which pivots have outlived their operations.
 func (v *simWatch) end(now *simModel) error {
 	v.mutex.Lock()
