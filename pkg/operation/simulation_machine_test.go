@@ -164,10 +164,8 @@ func (m *simMachine) killAll() {
 
 // hook asks all that strikes at the disk.
 func (m *simMachine) hook(o runtime.MemoryOperation) error {
-	if id, is := strings.CutPrefix(o.Path, "/var/lib/orchestra/open/"); is && o.Number > 0 && o.Name == "create" {
-		if id, is = strings.CutSuffix(id, "/plan"); is {
-			m.world.watch.stages(m, id)
-		}
+	if id, is := strings.CutPrefix(o.Path, "/var/lib/orchestra/open/"); is && o.Number > 0 && o.Name == "rename" {
+		m.world.watch.takesUp(m, id)
 	}
 	m.mutex.Lock()
 	hooks := m.hooks

@@ -22,7 +22,6 @@ type stream struct {
 	broken  error // what the reader sees at once
 	stalled bool  // the cable is cut: what was sent arrives when it heals
 	lost    bool  // what is sent never arrives, and nobody is told
-	deaf    bool  // nobody reads any more
 	wake    chan struct{}
 	last    time.Time
 }
@@ -45,7 +44,9 @@ func (s *stream) poke() {
 func (s *stream) send(data []byte, delay time.Duration) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.deaf || s.ended != nil || s.broken != nil {
+	if gone := s.ended != nil || s.broken != nil; gone && (s.stalled || s.lost) {
+		return nil // nobody can tell the sender
+	} else if gone {
 		return io.ErrClosedPipe
 	}
 	at := time.Now().Add(delay)

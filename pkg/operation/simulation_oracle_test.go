@@ -167,6 +167,9 @@ func (w *simWorld) differs(m *simMachine, model *simModel) string {
 // is left over.
 func (w *simWorld) agree(p *simPanel, when string) error {
 	time.Sleep(3 * time.Minute) // whatever still runs has noticed that it is alone
+	if err := w.watch.found(); err != nil {
+		return err
+	}
 	for _, m := range w.machines {
 		if !w.model.servers[m.name] {
 			continue // disabled, or not there

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -87,7 +88,7 @@ func TestAStoryIsShrunkToWhatMakesItFail(t *testing.T) {
 func TestTheTextOfAStoryIsTheStory(t *testing.T) {
 	for seed := range uint64(500) {
 		story := randomStory(seed, 6)
-		for _, text := range []string{story.String(), "# why\n\n" + story.String()} {
+		for _, text := range []string{story.String(), "# why; and how\n\n" + story.String(), strings.ReplaceAll(story.String(), "\n", "; ")} {
 			read, err := parseStory(text)
 			if err != nil || read.String() != story.String() {
 				t.Fatalf("%v: %s\nwas read as\n%s", err, story, read)

@@ -67,14 +67,18 @@ func (s simStory) command() string {
 // and one that begins with # says something to people.
 func parseStory(text string) (simStory, error) {
 	s := simStory{shape: simShapes[0]}
-	for line := range strings.SplitSeq(strings.ReplaceAll(text, "; ", "\n"), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		word, rest, _ := strings.Cut(line, " ")
-		if err := s.take(word, rest); err != nil {
-			return s, fmt.Errorf("%q: %w", line, err)
+		for part := range strings.SplitSeq(line, "; ") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			word, rest, _ := strings.Cut(part, " ")
+			if err := s.take(word, rest); err != nil {
+				return s, fmt.Errorf("%q: %w", part, err)
+			}
 		}
 	}
 	return s, nil

@@ -109,9 +109,9 @@ func (v *simWatch) later(on *simMachine, item string) error {
 	return wrong
 }
 
-// stages is told that a server takes an operation up: never one of which it has
+// takesUp is told that a server takes an operation up: never one of which it has
 // said that it has ended.
-func (v *simWatch) stages(m *simMachine, id string) {
+func (v *simWatch) takesUp(m *simMachine, id string) {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
 	var outcome store.ServerOutcome
@@ -124,8 +124,15 @@ func (v *simWatch) stages(m *simMachine, id string) {
 	}
 }
 
-// end ends a round: what was found wrong, and which pivots have outlived their operations.
-func (v *simWatch) end(now *simModel) error {
+// found returns what was wrong at some moment.
+func (v *simWatch) found() error {
+	v.mutex.Lock()
+	defer v.mutex.Unlock()
+	return v.wrong
+}
+
+// end ends a round: it notes which pivots have outlived their operations.
+func (v *simWatch) end(now *simModel) {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
 	for seen := range v.seen {
@@ -136,7 +143,6 @@ func (v *simWatch) end(now *simModel) error {
 			v.stray[item] = true
 		}
 	}
-	return v.wrong
 }
 
 // strays tells whether the pivot of an item has outlived its operation.
