@@ -69,7 +69,7 @@ func (p *simProcess) act(child runtime.Child) (runtime.Result, error) {
 	fields := strings.Split(string(child.Input), "\x00")
 	var answer []byte
 	for i, key := range child.Arguments {
-		content := fields[3*i+2]
+		content := fields[4*i+2] // of key, state before, content and name in the trash
 		if !p.isDead() && (child.Function == setList || child.Function == destroy) {
 			m.world.watch.sees(m, child.Function, key, content)
 		}
