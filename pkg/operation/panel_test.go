@@ -14,11 +14,19 @@ import (
 	"orchestra/pkg/store"
 )
 
-// The nouns of these tests: accounts, and items that belong to them.
 func testRegistry(t testing.TB) *noun.Registry {
 	t.Helper()
-	registry, err := noun.NewRegistry(
-		&noun.Noun{
+	registry, err := noun.NewRegistry(testNouns()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry
+}
+
+// testNouns are the nouns of these tests: accounts, and items that belong to them.
+func testNouns() []*noun.Noun {
+	return []*noun.Noun{
+		{
 			Name: "account", Plural: "accounts", Area: "Accounts", Kind: noun.Management, Help: "An account",
 			Key: "name", Owner: "id",
 			Fields: []noun.Field{
@@ -26,7 +34,7 @@ func testRegistry(t testing.TB) *noun.Registry {
 				{Name: "label", Type: noun.Text{}, Help: "What its items are told", Example: "gold"},
 			},
 		},
-		&noun.Noun{
+		{
 			Name: "item", Plural: "items", Area: "Accounts", Kind: noun.Service, Help: "An item",
 			Key: "name", Owner: "account",
 			Fields: []noun.Field{
@@ -40,7 +48,7 @@ func testRegistry(t testing.TB) *noun.Registry {
 			},
 			Facts: itemFacts,
 		},
-		&noun.Noun{
+		{
 			Name: "part", Plural: "parts", Area: "Accounts", Kind: noun.Service, Help: "A part of an item",
 			Key: "name", Owner: "item",
 			Fields: []noun.Field{
@@ -48,11 +56,7 @@ func testRegistry(t testing.TB) *noun.Registry {
 				{Name: "item", Reference: "item", OnDelete: noun.Cascade, Help: "The item", Example: "one", Required: true},
 			},
 		},
-	)
-	if err != nil {
-		t.Fatal(err)
 	}
-	return registry
 }
 
 func itemFacts(ctx context.Context, view noun.View, rows []noun.Row) ([]noun.Facts, error) {

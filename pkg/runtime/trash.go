@@ -50,7 +50,7 @@ func (o *operation) trashName(trash, name string) string {
 		base = base[:100]
 	}
 	return path.Join(trash, strings.Join([]string{
-		o.machine.clock.Now().UTC().Format(trashDay), o.id, strconv.Itoa(o.made), base}, "."))
+		o.machine.records.later().Format(trashDay), o.id, strconv.Itoa(o.made), base}, "."))
 }
 
 const trashDay = "2006-01-02"
@@ -116,7 +116,7 @@ func (m *machine) purgeTrash() {
 	}
 	const most = 20000
 	left := most
-	oldest := m.clock.Now().UTC().Add(-trashRetention).Format(trashDay)
+	oldest := m.earlier().Add(-trashRetention).Format(trashDay)
 	for place := range places {
 		names, err := m.disk.List(place)
 		if err != nil {
