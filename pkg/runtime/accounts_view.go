@@ -14,13 +14,39 @@ type accountView struct {
 	o         *operation
 	files     accountFiles
 	resources []*resource
-	lines     map[string]map[string]string   // by file and name
-	behind    map[string]map[string]string   // what lines stand behind, by file and name
-	members   map[string]map[string][]string // by file and group
-	given     map[uint32]bool                // ids of groups given out
-	gids      map[uint32]bool                // ids of groups that are there, or declared
-	shells    map[string]bool                // of /etc/shells, once somebody's shell is looked at
-	more      []*resource                    // what follows from the declared
+	lines     map[string]map[string]string      // by file and name
+	behind    map[string]map[string]string      // what lines stand behind, by file and name
+	members   map[string]map[string]*memberList // by file and group
+	given     map[uint32]bool                   // ids of groups given out
+	gids      map[uint32]bool                   // ids of groups that are there, or declared
+	shells    map[string]bool                   // of /etc/shells, once somebody's shell is looked at
+	more      []*resource                       // what follows from the declared
+}
+
+// memberList is the members of a group: many users may ask for their place in it.
+type memberList struct {
+	names []string
+	place map[string]int // from 0, by name; the first where one is there twice
+}
+
+func newMemberList(names []string) *memberList {
+	l := &memberList{names: names, place: make(map[string]int, len(names))}
+	for i, name := range slices.Backward(names) {
+		l.place[name] = i
+	}
+	return l
+}
+
+// find tells whether somebody is a member, and behind whom; "" for the first.
+func (l *memberList) find(name string) (behind string, is bool) {
+	if l == nil {
+		return "", false
+	}
+	at, is := l.place[name]
+	if is && at > 0 {
+		behind = l.names[at-1]
+	}
+	return behind, is
 }
 
 // look reads all lines that the step is about, in one pass over each file.
@@ -42,7 +68,7 @@ func (v *accountView) look() error {
 	}
 	v.implied(leaving, groups)
 	v.lines, v.behind = map[string]map[string]string{}, map[string]map[string]string{}
-	v.members, v.given = map[string]map[string][]string{}, map[uint32]bool{}
+	v.members, v.given = map[string]map[string]*memberList{}, map[uint32]bool{}
 	for _, path := range accountPaths {
 		wanted := users
 		if path == pathGroup || path == pathGshadow {
@@ -56,13 +82,13 @@ func (v *accountView) look() error {
 	}
 	v.findGroups()
 	for _, path := range []string{pathGroup, pathGshadow} {
-		v.members[path] = map[string][]string{}
+		v.members[path] = map[string]*memberList{}
 		for name, text := range v.lines[path] {
 			line, err := parseGroupLine(text)
 			if err != nil {
 				return fail(wire.CodeTaken, path, "it can't be understood").because(err)
 			}
-			v.members[path][name] = line.members
+			v.members[path][name] = newMemberList(line.members)
 		}
 	}
 	return nil
@@ -259,8 +285,8 @@ func (v *accountView) member(r *resource) error {
 	}
 	bits := uint32(0)
 	for _, file := range memberFiles {
-		at := slices.Index(v.members[file.path][group], user)
-		if at < 0 {
+		behind, is := v.members[file.path][group].find(user)
+		if !is {
 			continue
 		}
 		bits |= file.bit
@@ -268,10 +294,7 @@ func (v *accountView) member(r *resource) error {
 			if r.Behind == nil {
 				r.Behind = map[string]string{}
 			}
-			r.Behind[file.path] = ""
-			if at > 0 {
-				r.Behind[file.path] = v.members[file.path][group][at-1]
-			}
+			r.Behind[file.path] = behind
 		}
 	}
 	if bits != 0 {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,11 @@ func idOf(key string) string {
 
 func partOf(id string) string { return id[:2] }
 
-func checksumOf(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
+// checksumOf returns what stands at the end of a line: a blank and eight digits.
+func checksumOf(data []byte) string {
+	sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+	return string(hex.AppendEncode([]byte{' '}, sum))
+}
 
 func (e registryEntry) encode() ([]byte, error) {
 	content, err := json.Marshal(e)
@@ -76,7 +81,7 @@ func (e registryEntry) encode() ([]byte, error) {
 		return nil, err
 	}
 	line := fmt.Appendf(nil, "%s %s", idOf(e.Key), content)
-	return fmt.Appendf(line, " %08x\n", checksumOf(line)), nil
+	return append(append(line, checksumOf(line)...), '\n'), nil
 }
 
 // readLog indexes a file of the registry. Lines that are damaged do not count.
@@ -98,12 +103,12 @@ func readLog(data []byte) *registryLog {
 }
 
 func validLine(line []byte) bool {
-	const sum = 9 // a blank and eight digits
+	const sum = 9 // characters of a checksum
 	if len(line) < registryID+1+sum || line[registryID] != ' ' {
 		return false
 	}
 	body := line[:len(line)-sum]
-	return string(line[len(body):]) == fmt.Sprintf(" %08x", checksumOf(body))
+	return string(line[len(body):]) == checksumOf(body)
 }
 
 // entry returns the last entry of an id.
