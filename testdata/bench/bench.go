@@ -24,6 +24,9 @@ type bench struct {
 	directory string
 	rounds    int
 	table     table
+	// What the same costs while little is stored.
+	fewRead asked
+	fewAdd  spent
 }
 
 // spent is what one command cost.
