@@ -23,32 +23,6 @@ type accountView struct {
 	more      []*resource                       // what follows from the declared
 }
 
-// memberList is the members of a group: many users may ask for their place in it.
-type memberList struct {
-	names []string
-	place map[string]int // from 0, by name; the first where one is there twice
-}
-
-func newMemberList(names []string) *memberList {
-	l := &memberList{names: names, place: make(map[string]int, len(names))}
-	for i, name := range slices.Backward(names) {
-		l.place[name] = i
-	}
-	return l
-}
-
-// find tells whether somebody is a member, and behind whom; "" for the first.
-func (l *memberList) find(name string) (behind string, is bool) {
-	if l == nil {
-		return "", false
-	}
-	at, is := l.place[name]
-	if is && at > 0 {
-		behind = l.names[at-1]
-	}
-	return behind, is
-}
-
 // look reads all lines that the step is about, in one pass over each file.
 func (v *accountView) look() error {
 	users, groups, leaving := map[string]bool{}, map[string]bool{}, map[string]bool{}

@@ -53,18 +53,3 @@ func TestTheLimitOfFilesIsThatOfAnswers(t *testing.T) {
 		t.Errorf("the prelude does not say %q", want)
 	}
 }
-
-func TestMembersAreFoundInTheirPlace(t *testing.T) {
-	list := newMemberList([]string{"anna", "berta", "anna", "carla"})
-	for name, want := range map[string]struct {
-		behind string
-		is     bool
-	}{"anna": {"", true}, "berta": {"anna", true}, "carla": {"anna", true}, "dora": {"", false}} {
-		if behind, is := list.find(name); behind != want.behind || is != want.is {
-			t.Errorf("%s: %q, %v", name, behind, is)
-		}
-	}
-	if _, is := (*memberList)(nil).find("anna"); is {
-		t.Error("somebody is in a group that is not there")
-	}
-}

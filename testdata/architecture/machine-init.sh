@@ -18,8 +18,8 @@ uname -srm
 cd /tmp || exit
 for tests in /tests/*; do
   echo "== ${tests#*.}"
-  # Left out is the one that asserts a time: emulation is slower by ten to thirty times.
-  if "$tests" -test.v -test.skip '^TestAThousandUsersAtOnce$' -test.timeout 20m >/tmp/said 2>&1; then
+  # Left out is what asserts times, and a fork bomb: emulation is slower by ten to thirty times.
+  if "$tests" -test.v -test.skip '^(TestAThousandUsersAtOnce|TestForksAreLimited)$' -test.timeout 20m >/tmp/said 2>&1; then
     echo "passed: $(grep -c '^--- PASS' /tmp/said), skipped: $(grep -c '^--- SKIP' /tmp/said)"
     grep '^--- SKIP' /tmp/said
   else
