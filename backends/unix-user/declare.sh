@@ -15,9 +15,11 @@ one_user() {
   esac
 }
 
+# What few users need is in functions of its own: bash copies all of a function
+# each time that it is called.
 save_user() {
-  local uid=${fact[uid]} access=${fact[access]} home=${fact[home]} expired=0 mode=0750 other path part
-  local -a groups former parts
+  local uid=${fact[uid]} access=${fact[access]} home=${fact[home]} expired=0 mode=0750 other
+  local -a groups
   [[ -n ${fact[active]} ]] || expired=1
 
   group "$name" "$uid"
@@ -34,14 +36,7 @@ save_user() {
   # group: what is inside a user's tree belongs to that user.
   [[ ${fact[home_uid]} == "$uid" ]] || mode=2770
   [[ -n ${fact[home_kept]} ]] || dir "$home" "${fact[home_uid]}" "${fact[home_uid]}" "$mode"
-  if [[ -n ${fact[directory]} ]]; then
-    path=$home
-    IFS=/ read -r -a parts <<<"${fact[directory]}"
-    for part in "${parts[@]}"; do
-      path+=/$part
-      dir "$path" "${fact[home_uid]}" "${fact[home_uid]}" "$mode"
-    done
-  fi
+  [[ -z ${fact[directory]} ]] || directories_below
 
   # Keys lie where only root writes, so that who is disabled cannot bring them back.
   if ((expired == 0)) && [[ -n ${fact[keys]} && $access != none ]]; then
@@ -50,22 +45,29 @@ save_user() {
     absent "$keys/$name"
   fi
 
-  # Programs in the jail ask who they are.
-  if [[ $access == jail ]]; then
-    entry "$jail/etc/passwd" "$name" "x:$uid:$uid::$home:${fact[shell]}" colon
-    entry "$jail/etc/group" "$name" "x:$uid:" colon
-  fi
-
-  if [[ -n ${before[access]-} ]]; then leave_former; fi
+  [[ $access != jail ]] || enter_jail
+  [[ -z ${before[access]-} ]] || leave_former
   # Sessions that were opened under other terms end.
   if ((expired == 1)) || [[ ${before[access]-$access} != "$access" ]]; then
     act processes "$uid" probe_processes end_processes nothing later
   fi
 }
 
+# directories_below declares the directories of a user within its home.
+directories_below() {
+  local part path=$home
+  local -a parts
+  IFS=/ read -r -a parts <<<"${fact[directory]}"
+  for part in "${parts[@]}"; do
+    path+=/$part
+    dir "$path" "${fact[home_uid]}" "${fact[home_uid]}" "$mode"
+  done
+}
+
 # leave_former drops what the user was in and is not any more.
 leave_former() {
   local former_access
+  local -a former
   for former_access in none sftp rsync jail shell; do
     [[ $former_access == "$access" ]] || drop member "orchestra-$former_access" "$name"
   done
@@ -77,6 +79,12 @@ leave_former() {
   for other in "${former[@]}"; do
     [[ " ${groups[*]} " == *" $other "* ]] || drop member "$other" "$name"
   done
+}
+
+# Programs in the jail ask who they are.
+enter_jail() {
+  entry "$jail/etc/passwd" "$name" "x:$uid:$uid::$home:${fact[shell]}" colon
+  entry "$jail/etc/group" "$name" "x:$uid:" colon
 }
 
 leave_jail() {

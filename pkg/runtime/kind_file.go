@@ -134,7 +134,7 @@ func (fileKind) plan(o *operation, resources []*resource) error {
 			r.Temp = o.tempName(r.Place.Near)
 			continue
 		}
-		trash, err := o.machine.trashFor(r.Place.Near)
+		trash, err := o.trashFor(r.Place.Near)
 		if err != nil {
 			return err
 		}

@@ -35,13 +35,14 @@ type operation struct {
 	numbers  map[string]uint32 // of users and groups that are not declared
 	registry *registry
 	lockWait time.Duration
-	unsynced []string        // files that are made and not synced
-	dirty    map[string]bool // directories with changes that are not synced
-	staged   bool            // by this session: what is reached is known
-	dry      bool            // nothing is to be changed: observe
-	drift    bool            // and what was last kept here tells who made a difference
-	shown    int             // bytes of differences
-	made     int             // temporary names given out
+	unsynced []string          // files that are made and not synced
+	dirty    map[string]bool   // directories with changes that are not synced
+	trashes  map[string]string // by directory
+	staged   bool              // by this session: what is reached is known
+	dry      bool              // nothing is to be changed: observe
+	drift    bool              // and what was last kept here tells who made a difference
+	shown    int               // bytes of differences
+	made     int               // temporary names given out
 	allKinds []namedKind
 	indexed  map[string]*resource // by key, while declaring
 }
@@ -75,7 +76,7 @@ type plan struct {
 func newOperation(m *machine, id string) *operation {
 	return &operation{
 		machine: m, id: id, resolver: newResolver(m.disk), registry: newRegistry(m.records),
-		dirty: map[string]bool{}, allKinds: kinds(),
+		dirty: map[string]bool{}, trashes: map[string]string{}, allKinds: kinds(),
 		indexed: map[string]*resource{}, numbers: map[string]uint32{},
 	}
 }

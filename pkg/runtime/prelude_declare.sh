@@ -7,7 +7,7 @@
 set -euo pipefail
 set -f
 umask 022
-ulimit -c 0 -n 256 -u 1024 -f 65536 -v 4194304 2>/dev/null || true
+ulimit -c 0 -n 256 -u 1024 -f 262144 -v 4194304 2>/dev/null || true
 
 declare action='' noun='' id='' name='' # of the object that is being handled
 declare -A fact=() before=()
@@ -101,16 +101,21 @@ need() {
 list() {
   (($# == 2)) || _usage 'list FACT ARRAY'
   local -n _array=$2
-  local _raw=${_lists[$1]-} IFS=$'\x1e'
+  _array=()
+  [[ -z ${_lists[$1]-} ]] || _elements "${_lists[$1]}"
+}
+
+# _elements TEXT fills the array of list with the elements of a list as it travels.
+# It stands alone because bash copies all of a function each time that it is called.
+_elements() {
+  local _n IFS=$'\x1e'
   # Split at the ends of elements; names are not expanded (set -f).
   # shellcheck disable=SC2206
-  _array=($_raw)
-  if [[ $_raw == *\\* ]]; then
-    local _n
-    for _n in "${!_array[@]}"; do
-      [[ ${_array[_n]} != *\\* ]] || printf -v "_array[$_n]" %b "${_array[_n]}"
-    done
-  fi
+  _array=($1)
+  [[ $1 == *\\* ]] || return 0
+  for _n in "${!_array[@]}"; do
+    [[ ${_array[_n]} != *\\* ]] || printf -v "_array[$_n]" %b "${_array[_n]}"
+  done
 }
 
 # each_object FUNCTION calls it once per object, in the order of the records,

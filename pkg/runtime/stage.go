@@ -273,7 +273,7 @@ func isUnit(text string) bool {
 // index enters a resource, once: what two objects declare alike is one
 // resource, and what one of them wants is not removed for another.
 func (o *operation) index(s *step, r *resource) error {
-	r.wanted = digestOf(r.After, r.owner, r.group, r.hash, r.expired, r.Act, r.expectedID)
+	r.wanted = wishOf(r)
 	if o.removedOtherwise(r) {
 		return nil
 	}

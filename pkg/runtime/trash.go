@@ -41,6 +41,18 @@ func (m *machine) trashFor(directory string) (string, error) {
 	return trash, err
 }
 
+// trashFor is the machine's, which is asked once for each directory.
+func (o *operation) trashFor(directory string) (string, error) {
+	if known, ok := o.trashes[directory]; ok {
+		return known, nil
+	}
+	trash, err := o.machine.trashFor(directory)
+	if err == nil {
+		o.trashes[directory] = trash
+	}
+	return trash, err
+}
+
 // trashName returns a name in a trash that tells when it came there, and from which
 // operation. It begins with the day, for those who empty it.
 func (o *operation) trashName(trash, name string) string {
