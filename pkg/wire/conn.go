@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // The form of a frame: magic, length of the word (1 byte), length of the
@@ -73,16 +72,24 @@ type Conn struct {
 	partsSize int
 	most      int
 
-	dividing sync.Mutex // taken for a word with its parts
-	sending  sync.Mutex // taken for a frame
+	dividing turn // taken for a word with its parts
+	sending  turn // taken for a frame
 	writer   io.Writer
 	broken   error
 }
 
+// turn is a lock that a writer may hold for as long as the other side does not
+// read. Who waits for it stands at a channel, which a simulated clock (package
+// synctest) takes for waiting; it stands still while somebody waits for a mutex.
+type turn chan struct{}
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
+
 // NewConn returns the server's side of a connection: its input must be frames
 // from the first byte on.
 func NewConn(r io.Reader, w io.Writer) *Conn {
-	return &Conn{reader: bufio.NewReaderSize(r, 64<<10), writer: w, most: MaxSteps}
+	return &Conn{reader: bufio.NewReaderSize(r, 64<<10), writer: w, most: MaxSteps, dividing: make(turn, 1), sending: make(turn, 1)}
 }
 
 // NewPanelConn returns the panel's side: up to MaxNoise bytes before the first
@@ -101,8 +108,8 @@ func (c *Conn) Send(word Word, payload any) error {
 		return fmt.Errorf("%w: %s: %w", ErrUnsent, word, err)
 	}
 	if len(parts) > 0 {
-		c.dividing.Lock()
-		defer c.dividing.Unlock()
+		c.dividing.take()
+		defer c.dividing.give()
 	}
 	for _, part := range parts {
 		if err := c.send(WordPart, part); err != nil {
@@ -125,8 +132,8 @@ func (c *Conn) send(word Word, payload any) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsent, err)
 	}
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	c.sending.take()
+	defer c.sending.give()
 	if c.broken != nil {
 		return c.broken
 	}
