@@ -8,11 +8,17 @@ export CGO_ENABLED := 0
 TESTDATA := $(addprefix ./,$(sort $(dir $(wildcard testdata/*/*.go))))
 PACKAGES := ./... $(TESTDATA)
 
-.PHONY: build demo test test-race test-fleet lint bench generate check-generated fleet soak install clean
+.PHONY: always build architectures test-arm64 demo test test-race test-fleet lint bench generate check-generated fleet soak install clean
 
 build: ## the binary, static
 	@mkdir -p build
 	go build $(GOFLAGS_RELEASE) -o build/orchestra ./cmd/orchestra
+
+architectures: build/orchestra-linux-amd64 build/orchestra-linux-arm64 ## the binaries for servers of another architecture than the panel's
+
+build/orchestra-linux-%: always
+	@mkdir -p build
+	GOARCH=$* go build $(GOFLAGS_RELEASE) -o $@ ./cmd/orchestra
 
 demo: build ## the main job on two SSH servers on loopback: no root, no server needed
 	@go run ./testdata/demo -orchestra build/orchestra
@@ -26,6 +32,9 @@ test: ## all tests; the fleet's too where it can be had
 test-fleet: build
 	go test -p 1 -count=1 -timeout 30m $(TESTDATA)
 
+test-arm64: ## the runtime's tests on an emulated arm64 machine: downloads 40 MB once, takes minutes
+	testdata/architecture/machine.sh
+
 lint: ## formatting, vet, staticcheck, shellcheck, layers
 	@unformatted=$$(gofmt -l cmd pkg backends testdata); [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }
 	go vet $(PACKAGES)
@@ -34,6 +43,9 @@ lint: ## formatting, vet, staticcheck, shellcheck, layers
 	go test ./pkg
 
 bench: build ## ratios, and absolute targets as met or missed
+	@command -v ansible-playbook >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	{ echo "installing Debian's ansible-core, to compare with" >&2; apt-get update -q >/dev/null; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ansible-core >/dev/null; }
 	go run ./testdata/bench -orchestra build/orchestra
 
 generate: ## completions and man pages from the commands
@@ -53,6 +65,7 @@ soak: ## long simulations and random walks
 
 install: build ## into PREFIX (/usr/local)
 	install -D -m 755 build/orchestra $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/orchestra
+	for other in build/orchestra-linux-*; do [ ! -e "$$other" ] || install -D -m 755 -t $(DESTDIR)/usr/lib/orchestra "$$other"; done
 	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man1 man/*.1
 	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/man/man5 man/*.5
 	install -D -m 644 completions/orchestra.bash $(DESTDIR)$(or $(PREFIX),/usr/local)/share/bash-completion/completions/orchestra

@@ -11,6 +11,7 @@ import (
 	"orchestra/pkg/backend"
 	"orchestra/pkg/noun"
 	"orchestra/pkg/runtime"
+	"orchestra/pkg/settings"
 )
 
 func TestEmbeddedBackendsPassTheirOwnCheck(t *testing.T) {
@@ -28,6 +29,10 @@ func declared(t *testing.T, script, acts string, objects ...backend.Object) stri
 	if err != nil {
 		t.Fatal(err)
 	}
+	told, err := backend.EncodeSettings([]string{"unix.first_id", "unix.last_id"}, settings.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
 	runner, err := runtime.NewRealRunner("/", false)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +43,7 @@ func declared(t *testing.T, script, acts string, objects ...backend.Object) stri
 		}
 	}()
 	result, err := runner.Run(context.Background(), runtime.Child{
-		Kind: runtime.ChildDeclare, Script: script, Input: []byte(records), Timeout: time.Minute,
+		Kind: runtime.ChildDeclare, Script: script, Input: []byte(told + records), Timeout: time.Minute,
 	})
 	if err != nil || result.ExitCode != 0 {
 		t.Fatalf("%v, exit code %d: %s", err, result.ExitCode, result.Output)
@@ -143,6 +148,22 @@ func TestWhatAUserDeclares(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestItOwnsItsPlacesWithAndWithoutUsers(t *testing.T) {
+	ours := []string{
+		"own user 70000-99999", "own group 70000-99999", "own member orchestra-none", "own member orchestra-shell", "own file /etc/ssh/orchestra/keys all",
+		"own entry /srv/orchestra/jail/etc/passwd all colon", "own entry /srv/orchestra/jail/etc/group all colon",
+	}
+	none, one := declared(t, unixUser(t).Declare, unixUser(t).Acts), declared(t, unixUser(t).Declare, unixUser(t).Acts, save(facts(nil), nil))
+	for _, wanted := range ours {
+		if !strings.Contains(none, wanted+"\n") || !strings.Contains(one, wanted+"\n") {
+			t.Errorf("it does not own %q:\n%s\n%s", wanted, none, one)
+		}
+	}
+	if !strings.Contains(one, "own member acme-web\n") {
+		t.Errorf("it does not own its user's group:\n%s", one)
 	}
 }
 

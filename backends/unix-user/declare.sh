@@ -15,9 +15,11 @@ one_user() {
   esac
 }
 
+# What few users need is in functions of its own: bash copies all of a function
+# each time that it is called.
 save_user() {
-  local uid=${fact[uid]} access=${fact[access]} home=${fact[home]} expired=0 mode=0750 other path part
-  local -a groups former parts
+  local uid=${fact[uid]} access=${fact[access]} home=${fact[home]} expired=0 mode=0750 other
+  local -a groups
   [[ -n ${fact[active]} ]] || expired=1
 
   group "$name" "$uid"
@@ -26,6 +28,7 @@ save_user() {
   # The main user is in the groups of all users of its account.
   [[ ${fact[main]} == "$name" ]] || member "$name" "${fact[main]}"
   member "orchestra-$access" "$name"
+  own member "$name"
   list group groups
   for other in "${groups[@]}"; do member "$other" "$name"; done
 
@@ -33,14 +36,7 @@ save_user() {
   # group: what is inside a user's tree belongs to that user.
   [[ ${fact[home_uid]} == "$uid" ]] || mode=2770
   [[ -n ${fact[home_kept]} ]] || dir "$home" "${fact[home_uid]}" "${fact[home_uid]}" "$mode"
-  if [[ -n ${fact[directory]} ]]; then
-    path=$home
-    IFS=/ read -r -a parts <<<"${fact[directory]}"
-    for part in "${parts[@]}"; do
-      path+=/$part
-      dir "$path" "${fact[home_uid]}" "${fact[home_uid]}" "$mode"
-    done
-  fi
+  [[ -z ${fact[directory]} ]] || directories_below
 
   # Keys lie where only root writes, so that who is disabled cannot bring them back.
   if ((expired == 0)) && [[ -n ${fact[keys]} && $access != none ]]; then
@@ -49,22 +45,29 @@ save_user() {
     absent "$keys/$name"
   fi
 
-  # Programs in the jail ask who they are.
-  if [[ $access == jail ]]; then
-    entry "$jail/etc/passwd" "$name" "x:$uid:$uid::$home:${fact[shell]}" colon
-    entry "$jail/etc/group" "$name" "x:$uid:" colon
-  fi
-
-  if [[ -n ${before[access]-} ]]; then leave_former; fi
+  [[ $access != jail ]] || enter_jail
+  [[ -z ${before[access]-} ]] || leave_former
   # Sessions that were opened under other terms end.
   if ((expired == 1)) || [[ ${before[access]-$access} != "$access" ]]; then
     act processes "$uid" probe_processes end_processes nothing later
   fi
 }
 
+# directories_below declares the directories of a user within its home.
+directories_below() {
+  local part path=$home
+  local -a parts
+  IFS=/ read -r -a parts <<<"${fact[directory]}"
+  for part in "${parts[@]}"; do
+    path+=/$part
+    dir "$path" "${fact[home_uid]}" "${fact[home_uid]}" "$mode"
+  done
+}
+
 # leave_former drops what the user was in and is not any more.
 leave_former() {
   local former_access
+  local -a former
   for former_access in none sftp rsync jail shell; do
     [[ $former_access == "$access" ]] || drop member "orchestra-$former_access" "$name"
   done
@@ -76,6 +79,12 @@ leave_former() {
   for other in "${former[@]}"; do
     [[ " ${groups[*]} " == *" $other "* ]] || drop member "$other" "$name"
   done
+}
+
+# Programs in the jail ask who they are.
+enter_jail() {
+  entry "$jail/etc/passwd" "$name" "x:$uid:$uid::$home:${fact[shell]}" colon
+  entry "$jail/etc/group" "$name" "x:$uid:" colon
 }
 
 leave_jail() {
@@ -99,6 +108,18 @@ delete_user() {
   act at_jobs "$uid" probe_at_jobs remove_at_jobs nothing later
 }
 
+# all_ours says what is ours here: what no user accounts for is left over.
+all_ours() {
+  local range=${setting[unix.first_id]}-${setting[unix.last_id]} access
+  own user "$range"
+  own group "$range"
+  for access in none sftp rsync jail shell; do own member "orchestra-$access"; done
+  own file "$keys" all
+  own entry "$jail/etc/passwd" all colon
+  own entry "$jail/etc/group" all colon
+}
+
 need setpriv
 need ps
 each_object one_user
+all_ours

@@ -16,6 +16,7 @@ import (
 
 	"orchestra/pkg/message"
 	"orchestra/pkg/runtime"
+	"orchestra/pkg/settings"
 )
 
 // Finding is one thing that is wrong in a backend's folder.
@@ -176,8 +177,9 @@ func syntax(folder, file string) []Finding {
 func trial(b *Backend) []Finding {
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
-	records, _, err := EncodeObjects(samples(b))
-	if err != nil {
+	told, err := EncodeSettings(b.Settings, settings.Default())
+	records, _, err2 := EncodeObjects(samples(b))
+	if err := errors.Join(err, err2); err != nil {
 		return []Finding{{File: declareFile, Text: message.New("%s", err.Error())}}
 	}
 	var found []Finding
@@ -185,7 +187,7 @@ func trial(b *Backend) []Finding {
 		if part.script == "" {
 			continue
 		}
-		if err := tryDeclaring(ctx, part.script, b.Acts, records); err != nil {
+		if err := tryDeclaring(ctx, part.script, b.Acts, told+records); err != nil {
 			found = append(found, Finding{File: part.file, Text: message.New("run on made-up objects: %s", err.Error())})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"orchestra/pkg/noun"
 	"orchestra/pkg/runtime"
+	"orchestra/pkg/settings"
 )
 
 // hostile are values that have broken encoders of others.
@@ -171,6 +172,42 @@ func TestBashReadsWhatWasWritten(t *testing.T) {
 	})
 }
 
+func TestBashIsToldSettingsWithAndWithoutObjects(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("LEFT OUT: bash is not installed")
+	}
+	prelude, err := os.ReadFile("../runtime/prelude_declare.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := `tell() { printf '%s\0' 5 0 told @action text "$1" >&4; }
+each_object true
+tell "${setting[unix.first_id]} ${setting[database]}"
+`
+	rapid.Check(t, func(t *rapid.T) {
+		all := rapid.OneOf(rapid.Just([]Object(nil)), objects()).Draw(t, "objects")
+		current := settings.Default()
+		current.Unix.FirstID = rapid.Int64Range(1000, 1<<31).Draw(t, "first")
+		current.Database = rapid.StringMatching(`/[^\x00\x10\x11]{0,20}`).Draw(t, "database")
+		told, err := EncodeSettings([]string{"unix.first_id", "database"}, current)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, _, err := EncodeObjects(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if decoded, err := runtime.DecodeObjects(told + records); err != nil || len(decoded) != len(all) {
+			t.Fatal(len(decoded), len(all), err)
+		}
+		want := fmt.Sprintf("%d %s", current.Unix.FirstID, current.Database)
+		if got := throughBash(t, bash, string(prelude)+tell, told+records, nil); len(got) != 1 || got[0]["@action"] != want {
+			t.Fatalf("%q became %q", want, got)
+		}
+	})
+}
+
 // throughBash returns what a backend in bash was told about each object.
 func throughBash(t *rapid.T, bash, script, records string, contents map[string]string) []map[string]string {
 	input, output := temporary(t, records), temporary(t, "")
@@ -235,6 +272,7 @@ func FuzzDecodeObjects(f *testing.F) {
 	})
 	f.Add(records)
 	f.Add("#\x1f1\x1f0\x1f.\n")
+	f.Add("=\x1funix.first_id\x1f7\\0101\x1f.\n")
 	f.Fuzz(func(t *testing.T, records string) {
 		_, _ = runtime.DecodeObjects(records) // it may refuse; it may not panic
 	})

@@ -16,6 +16,7 @@ import (
 
 	"orchestra/backends"
 	"orchestra/pkg/fault"
+	"orchestra/pkg/settings"
 )
 
 // The files of a backend's folder.
@@ -156,12 +157,13 @@ type manifest struct {
 	Actions     []string      `toml:"actions"`
 	Programs    []string      `toml:"programs"`
 	Peers       []string      `toml:"peers"`
+	Settings    []string      `toml:"settings"`
 	Timeout     string        `toml:"timeout"`
 	VerifyLogin bool          `toml:"verify_login"`
 	timeout     time.Duration // parsed
 }
 
-var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "peers", "timeout", "verify_login"}
+var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "peers", "settings", "timeout", "verify_login"}
 
 // read reads the backend in folder.
 func read(folder fs.FS, name string) (*Backend, error) {
@@ -178,7 +180,7 @@ func read(folder fs.FS, name string) (*Backend, error) {
 	}
 	b := &Backend{
 		Name: name, Noun: m.Noun, Related: m.Related, Kind: m.Kind, Method: m.Method, Actions: m.Actions,
-		Programs: m.Programs, Peers: m.Peers, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
+		Programs: m.Programs, Peers: m.Peers, Settings: m.Settings, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
 	}
 	for _, script := range []struct {
 		file     string
@@ -233,6 +235,9 @@ func parseManifest(text []byte) (manifest, error) {
 		if m.timeout, err = time.ParseDuration(m.Timeout); err != nil || m.timeout <= 0 {
 			return m, fault.New(fault.Invalid, "%q is no duration such as 60s", m.Timeout).About("timeout")
 		}
+	}
+	if _, err := EncodeSettings(m.Settings, settings.Default()); err != nil {
+		return m, err
 	}
 	switch {
 	case m.Help == "":

@@ -45,6 +45,8 @@ func TestAManifestIsReadStrictly(t *testing.T) {
 		{"help = \"x\"\nnoun = \"user\"\ntimeout = \"soon\"\n", "timeout"},
 		{"help = \"x\"\nnoun = \"user\"\nkind = \"both\"\n", "kind"},
 		{"help = \n", "line 1"},
+		{"help = \"x\"\nnoun = \"user\"\nsettings = [\"unix.fist_id\"]\n", "unix.fist_id"},
+		{"help = \"x\"\nnoun = \"user\"\nsettings = [\"unix.shells\"]\n", "a list"},
 	} {
 		directory := t.TempDir()
 		write(t, filepath.Join(directory, "mine"), map[string]string{manifestFile: wrong.text, declareFile: "true\n"})

@@ -23,6 +23,8 @@ import (
 //	stuck           what was published cannot be undone
 //	slow            each answer takes a while
 //	takes           what it is asked about would go, and not come
+//	differs KIND RESOURCE REASON OBJECT
+//	                what a comparison finds; nothing where no line says so
 //
 // Each question that changes nothing is noted in the file .observed-NAME.
 func fakeServers(directory string) func(context.Context, operation.Server) (remote.Transport, error) {
@@ -44,6 +46,8 @@ func fakeServers(directory string) func(context.Context, operation.Server) (remo
 				f.slow = 200 * time.Millisecond
 			case "takes":
 				f.takes = true
+			case "differs":
+				f.differs = append(f.differs, fakeDifference(strings.Fields(rest)))
 			}
 		}
 		return f, nil
@@ -55,6 +59,20 @@ type fakeServer struct {
 	fails                  wire.Word
 	stuck, takes           bool
 	slow                   time.Duration
+	differs                []wire.Difference
+}
+
+func fakeDifference(words []string) wire.Difference {
+	difference := wire.Difference{Kind: words[0], Resource: words[1], Reason: words[2], Object: strings.Join(words[3:], " "), Before: "one\ntwo\n", After: "one\n2\x1b[2J\n"}
+	switch {
+	case strings.Contains(words[1], "secret"):
+		difference.Before, difference.After = "secret", "secret"
+	case words[2] == wire.ReasonLeftOver:
+		difference.After = ""
+	case words[2] == wire.ReasonRemoved:
+		difference.Before = ""
+	}
+	return difference
 }
 
 func (f fakeServer) Close() error { return nil }
@@ -123,6 +141,23 @@ func goingAway() []wire.Difference {
 	return all
 }
 
+// follow remembers a panel, and the largest numbers it has said.
+func (f fakeServer) follow(panel string, sequence int64, said map[string]int64) map[string]int64 {
+	counters := map[string]int64{}
+	if known, err := os.ReadFile(f.memory + "-counters"); err == nil {
+		_ = json.Unmarshal(known, &counters)
+	}
+	for name, last := range said {
+		counters[name] = max(counters[name], last)
+	}
+	for file, content := range map[string]any{f.memory: wire.Hello{PanelID: panel, Sequence: sequence}, f.memory + "-counters": counters} {
+		if text, err := json.Marshal(content); err == nil {
+			_ = os.WriteFile(file, text, 0o600)
+		}
+	}
+	return counters
+}
+
 func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 	report := wire.Report{}
 	if frame.Word == f.fails {
@@ -137,9 +172,7 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		if frame.Decode(&stage) != nil {
 			return wire.WordFailed, wire.Report{Failure: &wire.Failure{Phase: "stage", Message: "not understood"}}
 		}
-		if known, err := json.Marshal(wire.Hello{PanelID: stage.PanelID, Sequence: stage.Sequence}); err == nil {
-			_ = os.WriteFile(f.memory, known, 0o600)
-		}
+		f.follow(stage.PanelID, stage.Sequence, stage.Counters)
 		report.State = wire.StateStaged
 		for _, step := range stage.Steps {
 			report.Steps = append(report.Steps, wire.StepReport{
@@ -148,6 +181,11 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 			})
 		}
 		return wire.WordStaged, report
+	case wire.WordAdopt:
+		var adopt wire.Adopt
+		_ = frame.Decode(&adopt)
+		report.Counters = f.follow(adopt.PanelID, adopt.Sequence, nil)
+		return wire.WordAdopted, report
 	case wire.WordPublish:
 		report.State = wire.StatePublishing
 		return wire.WordPublished, report
@@ -173,6 +211,10 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 			return wire.WordObserved, wire.Report{Steps: []wire.StepReport{{Name: "unix-user", Differences: goingAway()}}}
 		}
 		for _, step := range observe.Steps {
+			if observe.Drift {
+				report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Differences: f.differs})
+				continue
+			}
 			report.Steps = append(report.Steps, wire.StepReport{Name: step.Name, Changed: 2, Actions: []string{"reload ssh"}, Differences: []wire.Difference{
 				{Kind: "user", Resource: "ana", Reason: "missing", After: "ana:x:70001"},
 				{Kind: "file", Resource: "/etc/ssh/orchestra/keys/ana", Reason: "changed", Before: "one\ntwo\nthree\n", After: "one\n2\x1b[2J\nthree\n"},

@@ -170,18 +170,3 @@ func checkDuration(text string) error {
 	}
 	return nil
 }
-
-// without returns the flags but for those named.
-func without(flags *pflag.FlagSet, names ...string) *pflag.FlagSet {
-	kept := pflag.NewFlagSet("", pflag.ContinueOnError)
-	kept.SortFlags = false
-	flags.VisitAll(func(flag *pflag.Flag) {
-		for _, name := range names {
-			if flag.Name == name {
-				return
-			}
-		}
-		kept.AddFlag(flag)
-	})
-	return kept
-}

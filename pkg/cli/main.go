@@ -18,6 +18,9 @@ import (
 // is always ended in order. A cancelled context interrupts: what has not been
 // committed is undone first.
 func Main(ctx context.Context, args []string, process Process) (code int) {
+	if process.Owns {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	a := newApp(process)
 	defer func() {
 		if value := recover(); value != nil {
@@ -27,6 +30,10 @@ func Main(ctx context.Context, args []string, process Process) (code int) {
 	}()
 	return a.finish(ctx, a.run(ctx, args))
 }
+
+// memoryLimit is from where on the collector saves memory instead of time, in
+// bytes: a batch of many lines is no reason to fill a small panel.
+const memoryLimit = 160 << 20
 
 // finish tells what went wrong and returns the exit code.
 func (a *app) finish(ctx context.Context, err error) int {

@@ -13,6 +13,7 @@ import (
 
 	"orchestra/pkg/noun"
 	"orchestra/pkg/output"
+	"orchestra/pkg/remote"
 	"orchestra/pkg/remote/remotetest"
 )
 
@@ -150,6 +151,37 @@ func TestServerAddAsksAboutTheHostKey(t *testing.T) {
 	if keys := p.must("server", "show", "h11", "--jq", ".host_key[0]"); strings.TrimSpace(keys) != server.HostKeys()[0] {
 		t.Errorf("stored %q, want %q", keys, server.HostKeys()[0])
 	}
+}
+
+// server add tries a key that is given at once: another one is refused, and a
+// server that is not there yet is added with a warning.
+func TestServerAddChecksTheHostKeyThatIsGiven(t *testing.T) {
+	server, err := remotetest.Listen(remotetest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPanel(t)
+	p.process.CheckHostKey = remote.CheckHostKey
+	add := func(name, key string) []string {
+		return []string{"server", "add", name, "--address", server.Host(), "--port", itoa(server.Port()), "--host-key", key}
+	}
+	p.exits(4, t.Context(), add("h11", exampleKey)...)
+	if said := p.errs.String(); !strings.Contains(said, "another host key") || !strings.Contains(said, "ssh_host_ed25519_key.pub") {
+		t.Errorf("it said %s", said)
+	}
+	p.exits(3, t.Context(), "server", "show", "h11")
+	p.exits(4, t.Context(), append(add("h11", exampleKey), "--dry-run")...)
+	p.must(add("h11", server.HostKeys()[0])...)
+	if said := p.errs.String(); strings.Contains(said, "warning") {
+		t.Errorf("it said %s", said)
+	}
+	server.Close()
+	p.must(add("h12", exampleKey)...)
+	if said := p.errs.String(); !strings.Contains(said, "h12 does not answer, so that its host key could not be checked") {
+		t.Errorf("it said %s", said)
+	}
+	p.must("server", "show", "h12")
+	p.must("server", "add", "h13", "--transport", "local")
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

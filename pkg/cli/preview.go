@@ -164,7 +164,7 @@ func (a *app) writeDifferences(out io.Writer, paint output.Painter, server opera
 	}
 	for _, step := range server.Steps {
 		for _, difference := range step.Differences {
-			writeDifference(out, paint, difference)
+			a.writeDifference(out, paint, difference)
 		}
 		for _, action := range step.Actions {
 			_, _ = fmt.Fprintln(out, "  "+paint.Dim("* "+output.Escape(action)))
@@ -173,15 +173,19 @@ func (a *app) writeDifferences(out io.Writer, paint output.Painter, server opera
 }
 
 // writeDifference writes one resource: what comes, what goes, which lines differ.
-func writeDifference(out io.Writer, paint output.Painter, difference wire.Difference) {
+// Where they are not to be shown, it says only that something did.
+func (a *app) writeDifference(out io.Writer, paint output.Painter, difference wire.Difference) {
 	title := output.Escape(difference.Kind + " " + difference.Resource)
 	note := ""
 	switch difference.Reason {
-	case "changed", "missing", "left-over", "":
+	case wire.ReasonChanged, wire.ReasonMissing, wire.ReasonLeftOver, "":
 	default:
-		note = " (" + output.Escape(difference.Reason) + ")"
+		note = " (" + output.Escape(a.say(reasonText(difference.Reason))) + ")"
 	}
 	switch {
+	case difference.Reason == wire.ReasonConflict:
+		_, _ = fmt.Fprintln(out, "  "+paint.Red("! "+title)+note+"\n      "+output.Escape(difference.After))
+		return
 	case difference.Before == "":
 		_, _ = fmt.Fprintln(out, "  "+paint.Green("+ "+title)+note)
 	case difference.After == "":
@@ -189,6 +193,9 @@ func writeDifference(out io.Writer, paint output.Painter, difference wire.Differ
 		return
 	default:
 		_, _ = fmt.Fprintln(out, "  "+paint.Yellow("~ "+title)+note)
+	}
+	if difference.Before == difference.After {
+		_, _ = fmt.Fprintln(out, "      "+paint.Dim(a.say(message.New("changed"))))
 	}
 	for _, line := range output.Diff(difference.Before, difference.After, 2) {
 		text := output.Escape(line.Text)

@@ -31,6 +31,9 @@ type Process struct {
 	waited *waitedFor
 	// Connect reaches a server; nil for SSH, or this machine.
 	Connect func(context.Context, operation.Server) (remote.Transport, error)
+	// CheckHostKey asks a server whether it has the key that is given; nil for
+	// SSH, or for nobody where Connect is given.
+	CheckHostKey func(context.Context, remote.Target) error
 }
 
 // SystemProcess returns what the operating system gives.

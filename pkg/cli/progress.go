@@ -111,6 +111,10 @@ func outcomeText(outcome string) message.Text {
 		return message.New("queued: it is owed to it")
 	case "owing":
 		return message.New("done: it hears the end later")
+	case "compared":
+		return message.New("compared")
+	case "unanswered":
+		return message.New("could not be asked")
 	case "abandoned":
 		return message.New("given up")
 	case "":

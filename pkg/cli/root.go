@@ -133,7 +133,7 @@ func (a *app) newRoot() *cobra.Command {
 func (a *app) administration() []*cobra.Command {
 	commands := []*cobra.Command{
 		a.initCommand(), a.batchCommand(), a.passwdCommand(), a.logCommand(), a.lockCommand(), a.recoverCommand(),
-		a.checkCommand(), a.backupCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(),
+		a.driftCommand(), a.checkCommand(), a.backupCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(),
 	}
 	for _, command := range commands {
 		command.GroupID = areaAdministration

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			config := env.Getenv("WORK") + "/orchestra.toml"
 			env.Setenv("ORCHESTRA_CONFIG", config)
+			env.Setenv("ORCHESTRA_SSH_RETRY_AFTER", "1m")
 			env.Setenv("TERM", "xterm")
 			env.Setenv("LANG", "C")
 			text := "database = \"" + env.Getenv("WORK") + "/orchestra.db\"\n"
@@ -90,7 +91,7 @@ func wantExit(ts *testscript.TestScript, want int, args []string, width int) {
 		},
 		Environment: []string{
 			"ORCHESTRA_CONFIG=" + ts.Getenv("ORCHESTRA_CONFIG"), "LANG=" + ts.Getenv("LANG"), "TERM=" + ts.Getenv("TERM"),
-			"NO_COLOR=" + ts.Getenv("NO_COLOR"), "ORCHESTRA_EMERGENCY_CONTACT=off", "HOME=" + ts.Getenv("WORK"),
+			"NO_COLOR=" + ts.Getenv("NO_COLOR"), "ORCHESTRA_EMERGENCY_CONTACT=off", "ORCHESTRA_SSH_RETRY_AFTER=" + ts.Getenv("ORCHESTRA_SSH_RETRY_AFTER"), "HOME=" + ts.Getenv("WORK"),
 		},
 		Directory: ts.MkAbs("."), Connect: fakeServers(ts.Getenv("WORK")), Version: "test", User: 0, Now: func() time.Time { return testTime },
 	})

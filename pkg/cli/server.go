@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"sort"
 	"strings"
 	"time"
@@ -35,12 +36,12 @@ func (a *app) serverCommands() []*cobra.Command {
 	adopt := &cobra.Command{
 		Use:     "adopt NAME",
 		Short:   a.say(message.New("Make a server follow this panel, or this restored database")),
-		Long:    a.say(message.New("Make a server follow this panel, or this restored database.\n\nA server remembers which panel changed it last, and when. It refuses another panel, and a panel that was set back by a restored backup, until it is adopted: look at the differences first.")),
-		Example: "orchestra server adopt h11",
+		Long:    a.say(message.New("Make a server follow this panel, or this restored database.\n\nA server remembers which panel changed it last, and when. It refuses another panel, and a panel that was set back by a restored backup, until it is adopted: look at the differences first, with --dry-run; they are shown before it asks, too.\n\nThen what this database says is on the server is told to it anew, by whatever reaches it next, such as recover. Numbers that were given after the backup are not given again: adopt all servers before you add anything.")),
+		Example: "orchestra server adopt h11 --dry-run\norchestra server adopt h11",
 		Args:    exactly(1, "NAME"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.serverAdopt(cmd.Context(), args[0]) },
 	}
-	adopt.Flags().AddFlagSet(without(a.operationFlags(), "dry-run", "exit-code"))
+	adopt.Flags().AddFlagSet(a.operationFlags())
 	if n := a.registry.Noun("server"); n != nil {
 		check.ValidArgsFunction = a.completeNames(n, 0)
 		adopt.ValidArgsFunction = a.completeNames(n, 1)
@@ -265,11 +266,18 @@ func (a *app) showChecked(results []checked) error {
 }
 
 func (a *app) serverAdopt(ctx context.Context, name string) error {
-	if !a.flags.yes {
-		if err := a.mayAsk(fault.New(fault.Usage, "adopting a server is to be confirmed, and there is nobody to ask").WithHint("add --yes")); err != nil {
+	if a.flags.exitCode && !a.flags.dryRun {
+		return fault.New(fault.Usage, "--exit-code goes with --dry-run only")
+	}
+	if a.flags.dryRun {
+		differences, err := a.beforeAdopt(ctx, name)
+		if err != nil {
 			return err
 		}
-		agreed, err := a.asker().Confirm(ctx, a.say(message.New("Make server %s follow this panel from now on, whatever it followed before?", name)))
+		return a.showPreview(ctx, &operation.Preview{Servers: differences})
+	}
+	if !a.flags.yes {
+		agreed, err := a.confirmAdopt(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -297,11 +305,45 @@ func (a *app) serverAdopt(ctx context.Context, name string) error {
 	return a.showOutcome(context.WithoutCancel(ctx), outcome, nil)
 }
 
+// beforeAdopt returns how a server that is to be adopted differs from the database.
+func (a *app) beforeAdopt(ctx context.Context, name string) ([]operation.ServerDifferences, error) {
+	progress, done := a.startProgress()
+	defer done()
+	coordinator, err := a.openCoordinator(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	return coordinator.AdoptPreview(ctx, name)
+}
+
+// confirmAdopt shows how a server differs from the database, and asks.
+func (a *app) confirmAdopt(ctx context.Context, name string) (bool, error) {
+	if err := a.mayAsk(fault.New(fault.Usage, "adopting a server is to be confirmed, and there is nobody to ask").
+		WithHint("add --yes to do it, or --dry-run to see how it differs")); err != nil {
+		return false, err
+	}
+	differences, err := a.beforeAdopt(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	if err := unanswered(differences); fault.Is(err, fault.Unreachable) {
+		return false, err
+	}
+	paint := a.paintErr()
+	writeServers(a.process.Streams.Err, paint, differences, func(text io.Writer, server operation.ServerDifferences) {
+		a.writeDifferences(text, paint, server)
+	})
+	return a.asker().Confirm(ctx, a.say(message.New("Make server %s follow this panel from now on, whatever it followed before?", name)))
+}
+
 // fetchHostKey fills the host key of a new server: it asks the server for it
 // and a person whether it is the right one. Without a person it is refused.
 func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
-	if m.noun.Name != "server" || m.verb != "add" || m.has("host_key") || m.values["transport"] == "local" {
+	if m.noun.Name != "server" || m.verb != "add" || m.values["transport"] == "local" {
 		return nil
+	}
+	if m.has("host_key") {
+		return a.checkHostKey(ctx, m)
 	}
 	if err := a.mayAsk(fault.New(fault.Usage, "the host key of the server is needed: nobody is here to confirm a fetched one").About("server.host_key").
 		WithHint("on the server: %s; then add %s", "cat /etc/ssh/ssh_host_ed25519_key.pub", "--host-key \"ssh-ed25519 AAAA…\"")); err != nil {
@@ -332,6 +374,35 @@ func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
 		return fault.New(fault.Denied, "the host key was not confirmed: nothing was added").About("server.host_key")
 	}
 	m.set("host_key", lines)
+	return nil
+}
+
+// keyTimeout is how long a server that is being added is asked for its key: it
+// need not be there yet.
+const keyTimeout = 3 * time.Second
+
+// checkHostKey asks a new server for the key that was given: another one is
+// refused, and one that does not answer is added all the same, with a warning.
+func (a *app) checkHostKey(ctx context.Context, m *mutation) error {
+	check := a.process.CheckHostKey
+	if check == nil && a.process.Connect == nil {
+		check = remote.CheckHostKey
+	}
+	if check == nil {
+		return nil
+	}
+	target, err := a.newTarget(ctx, m)
+	if err != nil {
+		return err
+	}
+	target.HostKeys, _ = m.values["host_key"].([]string)
+	target.KnownHosts = a.settings.SSH.KnownHosts
+	target.ConnectTimeout = min(target.ConnectTimeout, keyTimeout)
+	err = check(ctx, target)
+	if !fault.Is(err, fault.Unreachable) {
+		return err
+	}
+	a.warn(message.New("%s does not answer, so that its host key could not be checked: %s", target.Name, a.sentence(err)))
 	return nil
 }
 

@@ -83,7 +83,7 @@ func exitCodes() []exitStatus {
 		{"8", message.New("A backend failed; everything was rolled back")},
 		{"9", message.New("A server could not be rolled back or recovered; it is named, with what to do")},
 		{"10", message.New("A lock was not obtained in time")},
-		{"11", message.New("Differences were found (--dry-run --exit-code)")},
+		{"11", message.New("Differences were found (drift; --dry-run --exit-code)")},
 		{"130", message.New("Interrupted; nothing was changed")},
 	}
 }

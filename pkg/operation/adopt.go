@@ -2,8 +2,10 @@ package operation
 
 import (
 	"context"
+	"time"
 
 	"orchestra/pkg/fault"
+	"orchestra/pkg/message"
 	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
@@ -12,8 +14,10 @@ import (
 // from a backup, the server was installed anew, or it followed another panel.
 // What this database believes to be there gets dirty marks, so that it is
 // converged by whatever reaches the server next; operations that wait for the
-// server's proof wait no longer.
+// server's proof wait no longer. Numbers that the server has heard of were given,
+// though a restored database does not know it: they are not given again.
 func (c *Coordinator) Adopt(ctx context.Context, serverName string, request Request) (*Outcome, error) {
+	began := time.Now()
 	locks, err := c.locks()
 	if err != nil {
 		return nil, err
@@ -50,22 +54,61 @@ func (c *Coordinator) Adopt(ctx context.Context, serverName string, request Requ
 	if err := s.open(ctx); err != nil {
 		return nil, r.observed(err)
 	}
-	_, err = s.ask(ctx, r.patience(server.ID), question{outgoing{wire.WordAdopt, wire.Adopt{PanelID: r.panel, Sequence: sequence}}, wire.WordAdopted, "adopt"})
+	report, err := s.ask(ctx, r.patience(server.ID), question{outgoing{wire.WordAdopt, wire.Adopt{PanelID: r.panel, Sequence: sequence}}, wire.WordAdopted, "adopt"})
 	if err != nil {
 		return nil, r.observed(err)
 	}
 	ctx = context.WithoutCancel(ctx)
-	err = c.update(ctx, r.store, "adopted", func(tx *store.Tx) error { return r.adopted(ctx, tx, server, sequence) })
+	err = c.update(ctx, r.store, "adopted", func(tx *store.Tx) error { return r.adopted(ctx, tx, server, sequence, report.Counters) })
 	if err != nil {
 		return nil, fault.New(fault.Internal, "the server %s was adopted, but the database could not say so", server.Name).
 			Because(err).WithHint("orchestra server adopt %s", server.Name)
 	}
 	r.operation.State = store.Done
-	return r.outcome(), nil
+	outcome := r.outcome()
+	outcome.Duration = time.Since(began)
+	return outcome, nil
+}
+
+// AdoptPreview tells how a server differs from what this database says,
+// whomever it follows. Nothing is changed.
+func (c *Coordinator) AdoptPreview(ctx context.Context, serverName string) ([]ServerDifferences, error) {
+	stranger := *c
+	stranger.whomever = true
+	err := c.view(ctx, c.options.Store, func(tx *store.Tx) error {
+		_, err := c.serverNamed(ctx, tx, serverName, newPlan())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	compared, err := stranger.Compare(ctx, Selection{Servers: []string{serverName}})
+	if err != nil {
+		return nil, err
+	}
+	return compared.Servers, nil
+}
+
+// raise raises counters to what a server has heard of.
+func (r *run) raise(ctx context.Context, tx *store.Tx, heard map[string]int64) error {
+	for _, name := range sortedKeys(heard) {
+		last, err := tx.Counter(ctx, name)
+		if err != nil {
+			return err
+		}
+		if heard[name] > last {
+			r.plan.warnings = append(r.plan.warnings, message.New("numbers of %s that this database does not know of were given, up to %d: they are not given again", name, heard[name]))
+		}
+	}
+	return tx.SetCounters(ctx, heard)
 }
 
 // adopted writes that a server follows this database now.
-func (r *run) adopted(ctx context.Context, tx *store.Tx, server Server, sequence int64) error {
+func (r *run) adopted(ctx context.Context, tx *store.Tx, server Server, sequence int64, heard map[string]int64) error {
+	r.plan.warnings = nil
+	if err := r.raise(ctx, tx, heard); err != nil {
+		return err
+	}
 	open, err := tx.OpenOperations(ctx)
 	if err != nil {
 		return err
@@ -113,10 +156,16 @@ func (r *run) adopted(ctx context.Context, tx *store.Tx, server Server, sequence
 	if err := tx.MarkDirty(ctx, marks); err != nil {
 		return err
 	}
+	if len(marks) > 0 {
+		r.plan.warnings = append(r.plan.warnings, message.New("%s will be told anew what is on it: changes owed to it: %d (%s)", server.Name, len(marks), "orchestra recover"))
+	}
 	if err := tx.Confirm(ctx, map[int64]int64{server.ID: sequence}); err != nil {
 		return err
 	}
 	if err := tx.AddPhases(ctx, r.operation.Number, r.collect()); err != nil {
+		return err
+	}
+	if err := r.writeReached(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.MoveOperation(ctx, r.operation.Number, store.Running, store.Committed, ""); err != nil {

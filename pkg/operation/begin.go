@@ -3,11 +3,14 @@ package operation
 import (
 	"context"
 	"errors"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
 	"orchestra/pkg/backend"
 	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
 	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
@@ -28,6 +31,9 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 		r.plan = p
+		if err := r.rest(ctx, tx, p); err != nil {
+			return err
+		}
 		if once := r.owedFirst(p); once != nil {
 			return once
 		}
@@ -47,7 +53,7 @@ func (r *run) begin(ctx context.Context) error {
 			return err
 		}
 		r.dial(ctx, p)
-		if err := encode(p); err != nil {
+		if err := r.c.encode(p); err != nil {
 			return err
 		}
 		if err := r.journal(ctx, tx, p); err != nil {
@@ -106,17 +112,18 @@ func accountName(ctx context.Context, tx *store.Tx, id int64) string {
 	return ""
 }
 
-// leaveUnreached turns the steps on servers that were found out of reach into
-// dirty marks, where their routes say so, and refuses the others.
+// leaveUnreached turns the steps on servers that were found out of reach, now or
+// a short while ago, into dirty marks, where their routes say so, and refuses the others.
 func (r *run) leaveUnreached(p *plan) error {
 	var stay []*step
 	for _, s := range p.steps {
+		_, resting := r.resting[s.server]
 		cause := r.job.unreached[s.server]
-		if cause == nil {
+		if cause == nil && !resting {
 			stay = append(stay, s)
 			continue
 		}
-		if !s.queue || s.secret {
+		if !s.canWait() {
 			return unreachable(p.servers[s.server], cause)
 		}
 		for _, object := range s.objects {
@@ -166,6 +173,7 @@ func (r *run) inTheWay(ctx context.Context, tx *store.Tx, p *plan) error {
 	for _, id := range servers {
 		if pending[id] && !r.job.converged[id] {
 			once.converge = append(once.converge, id)
+			r.job.briefly[id] = r.canWait(p, id)
 		}
 	}
 	if len(once.dead) > 0 || len(once.converge) > 0 {
@@ -248,6 +256,13 @@ func (r *run) journal(ctx context.Context, tx *store.Tx, p *plan) error {
 	if err := tx.SetCounters(ctx, p.counters); err != nil {
 		return err
 	}
+	// All numbers that any server has a part in, and those of single objects that
+	// are given here.
+	var err error
+	if r.counters, err = tx.DeclaredCounters(ctx); err != nil {
+		return err
+	}
+	maps.Copy(r.counters, p.counters)
 	return tx.BeginOperation(ctx, &r.operation)
 }
 
@@ -317,7 +332,7 @@ func (r *run) closeReopened() {
 
 // encode turns the objects of steps into what travels. Steps that tell the
 // same on several servers share it.
-func encode(p *plan) error {
+func (c *Coordinator) encode(p *plan) error {
 	type encoded struct {
 		objects  []backend.Object
 		records  string
@@ -332,11 +347,12 @@ func encode(p *plan) error {
 			}
 		}
 		if found == nil {
-			records, contents, err := backend.EncodeObjects(s.objects)
-			if err != nil {
+			told, err := backend.EncodeSettings(s.backend.Settings, c.options.Settings)
+			records, contents, err2 := backend.EncodeObjects(s.objects)
+			if err := errors.Join(err, err2); err != nil {
 				return fault.New(fault.Invalid, "what the backend %s is to be told can't be written down", s.backend.Name).Because(err)
 			}
-			done[s.backend.Name] = append(done[s.backend.Name], encoded{s.objects, records, contents})
+			done[s.backend.Name] = append(done[s.backend.Name], encoded{s.objects, told + records, contents})
 			found = &done[s.backend.Name][len(done[s.backend.Name])-1]
 		}
 		s.wire.Name = s.backend.Name
@@ -346,13 +362,33 @@ func encode(p *plan) error {
 			s.wire.Script = wire.Script{Declare: s.backend.Declare, Acts: s.backend.Acts}
 		}
 	}
+	dropContents(p)
 	return fits(p)
 }
 
-// sameObjects tells whether two steps of one plan tell the same: their facts
-// were computed once, so that it is enough to compare what they are about.
+// dropContents takes rendered texts out of the facts, once they are in what
+// travels: they may be most of what a large operation has in memory.
+func dropContents(p *plan) {
+	for _, s := range p.steps {
+		for _, object := range s.objects {
+			for _, facts := range []map[string]any{object.Facts, object.Before} {
+				maps.DeleteFunc(facts, func(_ string, value any) bool { _, is := value.(noun.Content); return is })
+			}
+		}
+	}
+}
+
+// sameObjects tells whether two steps of one plan tell the same. Facts were computed
+// once, so that it is enough to compare what they are about; but what servers have
+// last heard of an object may differ.
 func sameObjects(a, b []backend.Object) bool {
 	return slices.EqualFunc(a, b, func(a, b backend.Object) bool {
-		return a.Noun == b.Noun && a.ID == b.ID && a.Action == b.Action && (a.Before == nil) == (b.Before == nil)
+		return a.Noun == b.Noun && a.ID == b.ID && a.Action == b.Action && sameMap(a.Before, b.Before) &&
+			(a.Action != "delete" || sameMap(a.Facts, b.Facts))
 	})
+}
+
+// sameMap tells whether two maps are one.
+func sameMap(a, b map[string]any) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }

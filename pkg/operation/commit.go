@@ -38,6 +38,9 @@ func (r *run) commit(ctx context.Context) error {
 		if err := r.writeRows(ctx, tx); err != nil {
 			return err
 		}
+		if err := r.writeReached(ctx, tx); err != nil {
+			return err
+		}
 		return tx.AddPhases(ctx, r.operation.Number, phases)
 	})
 	if unknown(err) {
@@ -119,6 +122,9 @@ func (r *run) writeRows(ctx context.Context, tx *store.Tx) error {
 		return err
 	}
 	if err := tx.Owe(ctx, r.operation.Number, owing); err != nil {
+		return err
+	}
+	if err := tx.EndOutages(ctx, p.anew); err != nil {
 		return err
 	}
 	for _, server := range p.forget {
@@ -249,6 +255,9 @@ func (r *run) record(ctx context.Context, name string, end func(*store.Tx) error
 			return err
 		}
 		if err := r.writeOwed(ctx, tx); err != nil {
+			return err
+		}
+		if err := r.writeReached(ctx, tx); err != nil {
 			return err
 		}
 		return end(tx)

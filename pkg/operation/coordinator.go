@@ -65,6 +65,8 @@ type faults interface {
 type Coordinator struct {
 	options Options
 	locks   func() (*Locks, error)
+	// whomever says that servers are asked which do not follow this panel.
+	whomever bool
 }
 
 // New returns a coordinator.

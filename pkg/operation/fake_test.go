@@ -24,6 +24,7 @@ type fakeServer struct {
 	mutex    sync.Mutex
 	panel    string
 	sequence int64
+	counters map[string]int64
 	live     map[string]string // by backend/object: its facts
 	staged   map[string]*fakeOperation
 	ended    map[string]wire.State
@@ -37,6 +38,8 @@ type fakeServer struct {
 	hello  func(*wire.Hello)             // what it says of itself
 	says   func(wire.Word, *wire.Report) // what it adds to an answer
 	busy   func(wire.Word) bool          // never answers a word, and always does something else
+	// observed is told of each object that is compared: its name, the action and the value before.
+	observed func(object, action, was string)
 }
 
 type fakeOperation struct {
@@ -47,7 +50,7 @@ type fakeOperation struct {
 }
 
 func newFake(name string) *fakeServer {
-	return &fakeServer{name: name, live: map[string]string{}, staged: map[string]*fakeOperation{}, ended: map[string]wire.State{}}
+	return &fakeServer{name: name, counters: map[string]int64{}, live: map[string]string{}, staged: map[string]*fakeOperation{}, ended: map[string]wire.State{}}
 }
 
 type fakeTransport struct{ server *fakeServer }
@@ -163,6 +166,9 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 			return wire.WordFailed, wire.Report{Failure: &wire.Failure{Phase: "stage", Message: "heard before"}}
 		}
 		f.panel, f.sequence = stage.PanelID, max(f.sequence, stage.Sequence)
+		for name, last := range stage.Counters {
+			f.counters[name] = max(f.counters[name], last)
+		}
 		operation := &fakeOperation{steps: map[string][]runtime.ObjectRecord{}, published: map[string]map[string]string{}, state: wire.StateStaged}
 		report := wire.Report{Operation: stage.Operation, State: wire.StateStaged}
 		for _, step := range stage.Steps {
@@ -208,7 +214,7 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 		var adopt wire.Adopt
 		must(frame.Decode(&adopt))
 		f.panel, f.sequence = adopt.PanelID, adopt.Sequence
-		return wire.WordAdopted, wire.Report{}
+		return wire.WordAdopted, wire.Report{Counters: f.counters}
 	case wire.WordObserve:
 		var observe wire.Observe
 		must(frame.Decode(&observe))
@@ -217,6 +223,9 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 			one := wire.StepReport{Name: step.Name}
 			for _, object := range fakeObjects(step) {
 				key := step.Name + "/" + object.Name
+				if f.observed != nil {
+					f.observed(object.Name, object.Action, object.Before["value"])
+				}
 				if want := fakeFacts(object.Facts); object.Action != "delete" && f.live[key] != want {
 					one.Differences = append(one.Differences, wire.Difference{Kind: "file", Resource: key, Reason: "changed", Before: f.live[key], After: want})
 				}

@@ -97,7 +97,7 @@ func (r *run) stage(ctx context.Context, s *session) error {
 	if len(steps) == 0 {
 		return nil
 	}
-	stage := wire.Stage{Operation: r.operation.ID, PanelID: r.panel, Sequence: r.sequence(s.server.ID), LockWait: lockPatience}
+	stage := wire.Stage{Operation: r.operation.ID, PanelID: r.panel, Sequence: r.sequence(s.server.ID), LockWait: lockPatience, Counters: r.counters}
 	for _, step := range steps {
 		stage.Steps = append(stage.Steps, step.wire)
 	}
@@ -166,7 +166,7 @@ func (r *run) mayQueue(server int64) bool {
 	if len(steps) == 0 || r.sessions[server].pivot {
 		return false
 	}
-	return !slices.ContainsFunc(steps, func(s *step) bool { return !s.queue || s.secret })
+	return r.canWait(r.plan, server)
 }
 
 // pivot returns the server that has the act without a way back, 0 for none.

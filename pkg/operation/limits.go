@@ -1,8 +1,8 @@
 package operation
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -33,6 +33,7 @@ func (s *session) limit(report *wire.Report) {
 		return drop
 	})
 	report.State = wire.State(limitLine(string(report.State), 32))
+	report.Counters = limitCounters(report.Counters)
 	for i := range report.Steps {
 		one := &report.Steps[i]
 		one.Changed = limitCount(one.Changed)
@@ -75,6 +76,15 @@ func limitDifferences(all []wire.Difference) []wire.Difference {
 		d.Before, d.After = limitOutput(d.Before), limitOutput(d.After)
 	}
 	return all
+}
+
+// limitCounters leaves what a panel may have said: a number out of all reason
+// would use up the counter.
+func limitCounters(counters map[string]int64) map[string]int64 {
+	maps.DeleteFunc(counters, func(name string, last int64) bool {
+		return !wire.ValidCounter(name, last) || output.Escape(name) != name
+	})
+	return counters
 }
 
 // limitProbed is limit for the answer to a probe: of programs, only those that were asked for.
@@ -137,41 +147,19 @@ func limitList(list []string, most int) []string {
 	return list
 }
 
-// frameOverhead is more than STAGE and OBSERVE hold beside their steps, in bytes.
-const frameOverhead = 64 << 10
-
-// fits refuses a plan that holds more for one server than one frame carries,
-// before anything is journaled.
-func fits(p *plan) error { return fitsIn(p, wire.MaxPayload-frameOverhead) }
+// fits refuses a plan that holds more for one server than can be sent, before
+// anything is journaled.
+func fits(p *plan) error { return fitsIn(p, wire.MaxSteps) }
 
 func fitsIn(p *plan, most int) error {
 	total := map[int64]int{}
 	for _, s := range p.steps {
-		// No byte takes more than six in JSON: only what may be too large is counted for sure.
-		size := 6 * (len(s.wire.Objects) + len(s.wire.Script.Declare) + len(s.wire.Script.Acts))
-		for _, content := range s.wire.Contents {
-			size += 2*len(content.Data) + 6*len(content.Reference) + 100
-		}
-		total[s.server] += size + 1000
+		total[s.server] += wire.Size([]wire.Step{s.wire})
 	}
 	for _, server := range sortedKeys(total) {
-		if total[server] <= most {
-			continue
-		}
-		size := 0
-		for _, s := range p.steps {
-			if s.server != server {
-				continue
-			}
-			text, err := json.Marshal(s.wire)
-			if err != nil {
-				return err
-			}
-			size += len(text)
-		}
-		if size > most {
+		if total[server] > most {
 			return fault.New(fault.Invalid, "the server %s would be told %d MiB at once, more than the %d MiB that can be sent: nothing was begun",
-				p.servers[server].Name, size>>20, most>>20).WithHint("do it in several parts: split the batch, or name fewer objects")
+				p.servers[server].Name, total[server]>>20, most>>20).WithHint("do it in several parts: split the batch, or name fewer objects")
 		}
 	}
 	return nil

@@ -78,21 +78,24 @@ func TestDifferencesAreCapped(t *testing.T) {
 	}
 }
 
-// What does not fit into one frame is refused before anything is journaled, on
-// queue routes too: no later time would bring it through.
-func TestWhatDoesNotFitIntoAFrameIsRefused(t *testing.T) {
-	servers := fakes(1)
-	p := newTestPanel(t, queueing(1), connectTo(servers))
-	p.must("account", addAccount("acme"))
-	p.must("add", addItem("one", "acme", "v1"))
-	huge := string(make([]byte, 50<<20))
-	_, err := p.run("send", func(ctx context.Context, plan noun.Planner) error {
+func sendSecret(secret string) func(context.Context, noun.Planner) error {
+	return func(ctx context.Context, plan noun.Planner) error {
 		row, err := plan.Find(ctx, "item", "one")
 		if err != nil {
 			return err
 		}
-		return plan.Send(ctx, row, "set-password", map[string]noun.Confidential{"secret": noun.Confidential(huge)})
-	})
+		return plan.Send(ctx, row, "set-password", map[string]noun.Confidential{"secret": noun.Confidential(secret)})
+	}
+}
+
+// What can't be sent is refused before anything is journaled, on queue routes
+// too: no later time would bring it through.
+func TestWhatIsMoreThanCanBeSentIsRefused(t *testing.T) {
+	servers := fakes(1)
+	p := newTestPanel(t, queueing(1), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	p.must("add", addItem("one", "acme", "v1"))
+	_, err := p.run("send", sendSecret(string(make([]byte, wire.MaxSteps))))
 	if !fault.Is(err, fault.Invalid) || fault.HintOf(err).IsZero() || len(p.dirty()) != 0 {
 		t.Fatal(err)
 	}
@@ -107,17 +110,39 @@ func TestWhatDoesNotFitIntoAFrameIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheSizeOfAStageIsThatOfItsJSON(t *testing.T) {
+// More than one frame takes goes in parts, staged and observed; where the
+// connection is lost, or the server refuses it, everything is as it was.
+func TestWhatIsMoreThanAFrameTakesGoesInParts(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, threeServers(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	p.must("add", addItem("one", "acme", "v1"))
+	huge := sendSecret(string(make([]byte, 3*wire.PartSize)))
+	if _, err := p.Preview(context.Background(), Request{Command: "send", Mutate: huge}); err != nil {
+		t.Fatal(err)
+	}
+	if o := p.must("send", huge); o.State != store.Done || servers[1].words[len(servers[1].words)-1] != wire.WordKeep {
+		t.Fatalf("%+v %v", o, servers[1].words)
+	}
+	servers[1].cut = func(word wire.Word, before bool) bool { return word == wire.WordStage && before }
+	_, err := p.run("send", huge)
+	servers[1].cut = nil
+	if !fault.Is(err, fault.Unreachable) || len(servers[0].staged)+len(servers[1].staged) != 0 {
+		t.Fatal(err)
+	}
+}
+
+func TestTheSizeOfAStageIsThatOfItsTexts(t *testing.T) {
 	b := &backend.Backend{Name: "files"}
 	at := func(server int64, text string) *step {
 		return &step{server: server, backend: b, wire: wire.Step{Name: "files", Objects: text}}
 	}
 	p := newPlan()
-	p.steps = []*step{at(1, strings.Repeat("\x1f", 100)), at(2, strings.Repeat("x", 800))}
+	p.steps = []*step{at(1, strings.Repeat("x", 600)), at(2, strings.Repeat("x", 1000))}
 	if err := fitsIn(p, 1000); err != nil {
 		t.Error(err)
 	}
-	p.steps = append(p.steps, at(1, strings.Repeat("\x1f", 100)))
+	p.steps = append(p.steps, at(1, strings.Repeat("x", 401)))
 	if err := fitsIn(p, 1000); !fault.Is(err, fault.Invalid) {
 		t.Error(err)
 	}

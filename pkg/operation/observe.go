@@ -17,7 +17,7 @@ func (c *Coordinator) Preview(ctx context.Context, request Request) (*Preview, e
 }
 
 func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *store.Tx) (*plan, error)) (*Preview, error) {
-	r := c.newRun(&job{kind: "preview"})
+	r := c.newRun(&job{kind: "preview", rests: true})
 	defer r.close()
 	// A plan writes, in a savepoint, and is rolled back.
 	err := r.store.Update(ctx, func(tx *store.Tx) error {
@@ -28,7 +28,10 @@ func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *s
 		if err := r.known(ctx, tx, r.plan); err != nil {
 			return err
 		}
-		if err := encode(r.plan); err != nil {
+		if err := r.rest(ctx, tx, r.plan); err != nil {
+			return err
+		}
+		if err := r.c.encode(r.plan); err != nil {
 			return err
 		}
 		return errNothing
@@ -36,6 +39,7 @@ func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *s
 	if !errors.Is(err, errNothing) {
 		return nil, interrupted(ctx, err)
 	}
+	r.leaveAlone()
 	preview := &Preview{Changes: r.plan.changes, Warnings: r.plan.warnings}
 	preview.Servers = r.observe(ctx, wire.Observe{})
 	r.previewOwed(preview)
@@ -47,8 +51,15 @@ func (c *Coordinator) preview(ctx context.Context, make func(context.Context, *s
 func (r *run) observe(ctx context.Context, how wire.Observe) []ServerDifferences {
 	ids := r.plan.serverIDs()
 	answers := make([]ServerDifferences, len(ids))
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = r.plan.servers[id].Name
+	}
+	r.c.report(Event{Kind: EventPlanned, Servers: names})
 	errs := r.on(ids, func(s *session) error {
+		r.c.report(Event{Kind: EventPhase, Server: s.server.Name, Phase: "connect"})
 		if err := s.open(ctx); err != nil {
+			r.c.report(Event{Kind: EventServer, Server: s.server.Name, Phase: "unanswered"})
 			return err
 		}
 		word := how
@@ -57,6 +68,11 @@ func (r *run) observe(ctx context.Context, how wire.Observe) []ServerDifferences
 		}
 		report, err := s.ask(ctx, r.patience(s.server.ID), question{outgoing{wire.WordObserve, word}, wire.WordObserved, "observe"})
 		answers[slices.Index(ids, s.server.ID)].Steps = report.Steps
+		outcome := "compared"
+		if err != nil {
+			outcome = "unanswered"
+		}
+		r.c.report(Event{Kind: EventServer, Server: s.server.Name, Phase: outcome})
 		return err
 	})
 	for i, id := range ids {

@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"orchestra/pkg/message"
 	"orchestra/pkg/store"
 )
 
 // owedWhy says why a server is told nothing now.
-func owedWhy(server Server) message.Text {
+func (r *run) owedWhy(server Server) message.Text {
 	if !server.Enabled {
 		return message.New("%s is disabled: what concerns it is owed to it", server.Name)
+	}
+	if rest, resting := r.resting[server.ID]; resting && r.job.unreached[server.ID] == nil {
+		return message.New("%s has been out of reach for %s and is not tried again for %s: what concerns it is owed to it",
+			server.Name, rest.lasts.Round(time.Second), max(rest.left.Round(time.Second), time.Second))
 	}
 	return message.New("%s is out of reach: what concerns it is owed to it", server.Name)
 }
@@ -39,8 +44,9 @@ func (p *plan) marked() []int64 {
 func (r *run) owedFirst(p *plan) *again {
 	once := &again{}
 	for _, id := range p.owed {
-		if p.servers[id].Enabled && !r.job.converged[id] {
+		if _, resting := r.resting[id]; p.servers[id].Enabled && !r.job.converged[id] && !resting {
 			once.converge = append(once.converge, id)
+			r.job.briefly[id] = r.canWait(p, id)
 		}
 	}
 	if len(once.converge) == 0 {
@@ -60,17 +66,18 @@ func (r *run) owedWarnings() []message.Text {
 	warnings := slices.Clone(r.plan.warnings)
 	for _, one := range r.operation.Servers {
 		if server, exists := r.plan.servers[one.Server]; exists && r.owes(one.Server) {
-			warnings = append(warnings, owedWhy(server))
+			warnings = append(warnings, r.owedWhy(server))
 		}
 	}
 	for _, id := range r.plan.owed {
 		server := r.plan.servers[id]
+		_, resting := r.resting[id]
 		switch {
 		case r.owes(id):
-		case server.Enabled && r.job.unreached[id] == nil:
+		case server.Enabled && r.job.unreached[id] == nil && !resting:
 			warnings = append(warnings, notYet(server))
 		default:
-			warnings = append(warnings, owedWhy(server))
+			warnings = append(warnings, r.owedWhy(server))
 		}
 	}
 	return warnings
@@ -88,13 +95,13 @@ func (r *run) previewOwed(preview *Preview) {
 		var lost *lostError
 		for _, s := range r.sessions {
 			if s.server.Name == one.Server && errors.As(s.closed, &lost) && r.mayQueue(s.server.ID) {
-				preview.Servers[i].Err, preview.Servers[i].Owed = nil, owedWhy(s.server)
+				preview.Servers[i].Err, preview.Servers[i].Owed = nil, r.owedWhy(s.server)
 			}
 		}
 	}
 	for _, id := range r.plan.marked() {
 		server := r.plan.servers[id]
-		preview.Servers = append(preview.Servers, ServerDifferences{Server: server.Name, Owed: owedWhy(server)})
+		preview.Servers = append(preview.Servers, ServerDifferences{Server: server.Name, Owed: r.owedWhy(server)})
 	}
 	for _, one := range preview.Servers {
 		if !one.Owed.IsZero() {
@@ -106,10 +113,10 @@ func (r *run) previewOwed(preview *Preview) {
 		if slices.ContainsFunc(preview.Servers, func(s ServerDifferences) bool { return s.Server == server.Name && !s.Owed.IsZero() }) {
 			continue
 		}
-		if server.Enabled {
+		if _, resting := r.resting[id]; server.Enabled && !resting {
 			preview.Warnings = append(preview.Warnings, notYet(server))
 		} else {
-			preview.Warnings = append(preview.Warnings, owedWhy(server))
+			preview.Warnings = append(preview.Warnings, r.owedWhy(server))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,11 +14,19 @@ import (
 	"orchestra/pkg/store"
 )
 
-// The nouns of these tests: accounts, and items that belong to them.
 func testRegistry(t testing.TB) *noun.Registry {
 	t.Helper()
-	registry, err := noun.NewRegistry(
-		&noun.Noun{
+	registry, err := noun.NewRegistry(testNouns()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry
+}
+
+// testNouns are the nouns of these tests: accounts, and items that belong to them.
+func testNouns() []*noun.Noun {
+	return []*noun.Noun{
+		{
 			Name: "account", Plural: "accounts", Area: "Accounts", Kind: noun.Management, Help: "An account",
 			Key: "name", Owner: "id",
 			Fields: []noun.Field{
@@ -25,7 +34,7 @@ func testRegistry(t testing.TB) *noun.Registry {
 				{Name: "label", Type: noun.Text{}, Help: "What its items are told", Example: "gold"},
 			},
 		},
-		&noun.Noun{
+		{
 			Name: "item", Plural: "items", Area: "Accounts", Kind: noun.Service, Help: "An item",
 			Key: "name", Owner: "account",
 			Fields: []noun.Field{
@@ -39,11 +48,15 @@ func testRegistry(t testing.TB) *noun.Registry {
 			},
 			Facts: itemFacts,
 		},
-	)
-	if err != nil {
-		t.Fatal(err)
+		{
+			Name: "part", Plural: "parts", Area: "Accounts", Kind: noun.Service, Help: "A part of an item",
+			Key: "name", Owner: "item",
+			Fields: []noun.Field{
+				{Name: "name", Type: noun.Text{}, Help: "The name", Example: "screw", Required: true, Unique: true},
+				{Name: "item", Reference: "item", OnDelete: noun.Cascade, Help: "The item", Example: "one", Required: true},
+			},
+		},
 	}
-	return registry
 }
 
 func itemFacts(ctx context.Context, view noun.View, rows []noun.Row) ([]noun.Facts, error) {
@@ -132,20 +145,26 @@ type testPanel struct {
 	store    *store.Store
 	topology *testTopology
 	options  Options
+	// statements counts those that were executed.
+	statements atomic.Int64
 	*Coordinator
 }
 
 func newTestPanel(t testing.TB, topology *testTopology, connect func(context.Context, Server) (remote.Transport, error)) *testPanel {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "orchestra.db")
-	opened, err := store.Create(context.Background(), store.Options{Path: path, Registry: testRegistry(t)})
+	p := &testPanel{t: t, path: path, topology: topology}
+	opened, err := store.Create(context.Background(), store.Options{
+		Path: path, Registry: testRegistry(t), Trace: func(string) { p.statements.Add(1) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &testPanel{t: t, path: path, store: opened, topology: topology}
+	p.store = opened
 	t.Cleanup(func() { p.store.Close() })
 	s := settings.Default()
 	s.Lock.Wait = 5 * time.Second
+	s.SSH.RetryAfter = 0 // a server that is back is seen at once; see outages_test.go
 	p.options = Options{
 		Store: opened, Registry: opened.Registry(), Backends: testBackends{filesBackend}, Settings: s,
 		Topology: topology, Connect: connect, Fresh: connect,

@@ -38,3 +38,19 @@ func placedByObject(placed []store.Placement) map[int64]map[string]map[int64]boo
 	}
 	return all
 }
+
+// peered is withPeers, once for all servers of a backend: steps that tell the
+// same share it.
+func (s *subject) peered(when string, facts map[string]any, told *backend.Backend, on map[string]map[int64]bool, servers map[int64]Server) map[string]any {
+	if len(told.Peers) == 0 {
+		return facts
+	}
+	key := when + " " + told.Name
+	if s.withPeers[key] == nil {
+		if s.withPeers == nil {
+			s.withPeers = map[string]map[string]any{}
+		}
+		s.withPeers[key] = withPeers(facts, told, on, servers)
+	}
+	return s.withPeers[key]
+}

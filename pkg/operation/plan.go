@@ -32,6 +32,7 @@ type plan struct {
 	settle         map[int64][]store.Debt
 	owed           []int64 // servers that are owed what was set to what it is
 	enabled        []int64 // servers that are back in service
+	anew           []int64 // servers that are reached in another way than before
 	verify         bool    // a fresh login is tried wherever something has changed
 }
 
@@ -96,8 +97,12 @@ func (c *Coordinator) plan(ctx context.Context, tx *store.Tx, mutate func(contex
 		return nil, err
 	}
 	for _, id := range sortedKeys(routed.servers) {
-		if was, is := old.servers[id]; is && !was.Enabled && routed.servers[id].Enabled {
+		was, is := old.servers[id]
+		if is && !was.Enabled && routed.servers[id].Enabled {
 			p.enabled = append(p.enabled, id)
+		}
+		if is && !reflect.DeepEqual(was, routed.servers[id]) {
+			p.anew = append(p.anew, id)
 		}
 	}
 	unchanged := planner.Unchanged()

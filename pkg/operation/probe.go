@@ -35,6 +35,7 @@ func (c *Coordinator) Probe(ctx context.Context, serverName string) (wire.Probed
 		return wire.Probed{}, 0, err
 	}
 	l, err := c.dial(ctx, c.options.Connect, server)
+	c.noteReached(ctx, server.ID, err)
 	if err != nil {
 		return wire.Probed{}, 0, err
 	}

@@ -27,8 +27,10 @@ func (c *Coordinator) converge(ctx context.Context, server int64, asking *job) e
 	}
 	// What can't be reached needs no operation in the log to say so.
 	reached := newSession(c, target)
+	reached.brief = asking.briefly[server]
 	err = reached.open(ctx)
 	reached.close()
+	c.noteReached(ctx, server, err)
 	var lost *lostError
 	var last *plan
 	if err == nil {

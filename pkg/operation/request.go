@@ -66,15 +66,6 @@ type ServerDifferences struct {
 	Err error
 }
 
-// Selection says what is compared; an empty list is everything.
-type Selection struct {
-	Noun     string // "" is every noun
-	Names    []string
-	Account  string
-	Servers  []string
-	Backends []string
-}
-
 // Brought is a server that was owed changes, and what became of that.
 type Brought struct {
 	Server  string

@@ -260,26 +260,6 @@ func TestAPreviewTellsAndWritesNothing(t *testing.T) {
 	}
 }
 
-func TestCompareFindsWhatDiffers(t *testing.T) {
-	servers := fakes(2)
-	p := newTestPanel(t, threeServers(2), connectTo(servers))
-	p.must("account", addAccount("acme"))
-	p.must("add", addItem("one", "acme", "v1"))
-	p.must("add", addItem("two", "acme", "v1"))
-	servers[1].live["files/two"] = "edited by hand"
-	differences, err := p.Compare(context.Background(), Selection{})
-	if err != nil || len(differences) != 2 {
-		t.Fatal(differences, err)
-	}
-	if len(differences[0].Steps[0].Differences) != 0 || len(differences[1].Steps[0].Differences) != 1 {
-		t.Fatalf("%+v", differences)
-	}
-	differences, err = p.Compare(context.Background(), Selection{Noun: "item", Names: []string{"one"}, Servers: []string{"h12"}})
-	if err != nil || len(differences) != 1 || len(differences[0].Steps[0].Differences) != 0 {
-		t.Fatalf("%+v %v", differences, err)
-	}
-}
-
 func TestASetupThatLocksUsOutIsUndone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers := fakes(1)

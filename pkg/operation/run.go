@@ -26,6 +26,11 @@ type job struct {
 	// unreached those that were found out of reach: they are not tried again.
 	converged map[int64]bool
 	unreached map[int64]error
+	// rests says that servers are left alone which were found out of reach a short
+	// while ago, where all that concerns them may be left for later.
+	rests bool
+	// briefly are servers to converge that need not be waited for long.
+	briefly map[int64]bool
 	// brought is filled with what converging a server came to; nil for nobody.
 	brought *Brought
 }
@@ -51,7 +56,7 @@ const attempts = 12
 // is there also beside an error, as far as it is known.
 func (c *Coordinator) Run(ctx context.Context, request Request) (*Outcome, error) {
 	outcome, err := c.do(ctx, &job{
-		kind: "change", request: request,
+		kind: "change", request: request, rests: true,
 		plan: func(ctx context.Context, tx *store.Tx, _ *lockSet) (*plan, error) {
 			return c.plan(ctx, tx, request.Mutate)
 		},
@@ -70,6 +75,9 @@ func (c *Coordinator) do(ctx context.Context, j *job) (*Outcome, error) {
 	}
 	if j.unreached == nil {
 		j.unreached = map[int64]error{}
+	}
+	if j.briefly == nil {
+		j.briefly = map[int64]bool{}
 	}
 	if len(j.wants) == 0 {
 		j.wants = []lockWant{world}
@@ -142,6 +150,7 @@ type run struct {
 	plan      *plan
 	operation store.Operation
 	panel     string
+	counters  map[string]int64 // that the servers are to remember
 	states    map[int64]store.ServerState
 
 	stopDialing context.CancelFunc
@@ -150,6 +159,12 @@ type run struct {
 	sessions map[int64]*session
 	// dropped are servers out of reach whose routes leave a mark.
 	dropped map[int64]bool
+	// outages are servers that were out of reach before, resting those of them
+	// that are left alone.
+	outages map[int64]store.Outage
+	resting map[int64]rest
+	// reached are servers that have answered, or have not, since it was last written.
+	reached map[int64]bool
 	// owing are servers that must hear its end before anything else, remarked
 	// those that are to be converged from the rows: written with the outcomes.
 	owing, remarked []int64
@@ -170,6 +185,7 @@ func (c *Coordinator) newRun(j *job) *run {
 	return &run{
 		c: c, job: j, store: c.options.Store, states: map[int64]store.ServerState{},
 		sessions: map[int64]*session{}, dropped: map[int64]bool{}, outcomes: map[int64]store.ServerOutcome{},
+		resting: map[int64]rest{}, reached: map[int64]bool{},
 	}
 }
 
@@ -251,7 +267,11 @@ func (r *run) collect() []store.Phase {
 	fresh := r.phases
 	r.phases = nil
 	for _, id := range sortedKeys(r.sessions) {
-		fresh = append(fresh, r.sessions[id].phases()...)
+		phases, answer := r.sessions[id].told()
+		fresh = append(fresh, phases...)
+		if answer != noAnswerYet {
+			r.reached[id] = answer == hasAnswered
+		}
 	}
 	slices.SortStableFunc(fresh, func(a, b store.Phase) int { return a.Started.Compare(b.Started) })
 	r.log = append(r.log, fresh...)
@@ -280,7 +300,11 @@ func (r *run) session(id int64) *session {
 	for _, step := range r.stepsOn(id) {
 		s.steps[step.backend.Name] = true
 	}
-	s.check = func(ctx context.Context, hello wire.Hello) error { return r.checkHello(ctx, s, hello) }
+	_, out := r.outages[id]
+	s.brief = out && r.job.rests && r.canWait(r.plan, id)
+	if !r.c.whomever {
+		s.check = func(ctx context.Context, hello wire.Hello) error { return r.checkHello(ctx, s, hello) }
+	}
 	r.sessions[id] = s
 	return s
 }

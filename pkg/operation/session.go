@@ -36,6 +36,9 @@ type session struct {
 	changed int
 	pivot   bool
 	acted   map[string]bool // by step
+	// brief says that it need not be waited for long; seen, what has become of that.
+	brief bool
+	seen  answer
 	// steps are the names of ours on this server: what it says of others is dropped.
 	steps map[string]bool
 }
@@ -109,15 +112,23 @@ func (s *session) reopen(ctx context.Context) error {
 
 func (s *session) connect(ctx context.Context) error {
 	began := time.Now()
-	opened, err := s.c.dial(ctx, s.c.options.Connect, s.server)
+	connect := s.c.options.Connect
+	if s.brief {
+		connect = briefly(connect)
+	}
+	opened, err := s.c.dial(ctx, connect, s.server)
 	if err != nil {
 		s.note(store.Phase{Phase: "connect", Outcome: "unreachable", Started: began, Message: err.Error()})
 		var told *fault.Error
 		if errors.As(err, &told) && told.Kind != fault.Unreachable {
 			return err // a changed host key, say: that is no server out of reach
 		}
+		if ctx.Err() == nil {
+			s.seen = hasNotAnswered
+		}
 		return &lostError{server: s.server, phase: "connect", sent: s.sent, cause: err}
 	}
+	s.seen = hasAnswered
 	if s.check != nil {
 		if err := s.check(ctx, opened.hello); err != nil {
 			opened.close()
@@ -308,11 +319,12 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 	}
 }
 
-// phases returns what the log says of this server since it was last asked.
-func (s *session) phases() []store.Phase {
+// told returns what the log says of this server since it was last asked, and
+// whether it has answered since.
+func (s *session) told() ([]store.Phase, answer) {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
-	log := s.log
-	s.log = nil
-	return log
+	log, seen := s.log, s.seen
+	s.log, s.seen = nil, noAnswerYet
+	return log, seen
 }

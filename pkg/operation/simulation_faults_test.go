@@ -8,180 +8,132 @@ import (
 	"orchestra/pkg/runtime"
 )
 
-// faultsOf breaks things in a world while operations run on a panel.
+// faultsOf breaks something in a world while a command runs on a panel.
 type faultsOf func(*simWorld, *simPanel)
 
-func crashAtWrite(number int, after bool) faultsOf {
-	return func(_ *simWorld, p *simPanel) {
-		p.at = func(at int, name string, is bool) (bool, error) { return at == number && is == after, nil }
-	}
+// faultKind is one way in which something breaks. Its sentence is the text of
+// such a fault in a story: each %d is a number, with the range it is chosen from.
+type faultKind struct {
+	weight   int
+	sentence string
+	ranges   [][2]int
+	of       func(n []int) faultsOf
 }
 
-func errorAtWrite(number int, after bool) faultsOf {
-	return func(_ *simWorld, p *simPanel) {
-		done := false
-		p.at = func(at int, name string, is bool) (bool, error) {
-			if at == number && is == after && !done && name != "reopen" {
-				done = true
-				return false, errInputOutput
+// The ranges of numbers. Servers are called by the last digit of their names;
+// an operation of the panel makes five writes, sends about forty frames, and
+// changes a disk some ninety times.
+var (
+	ofServers      = [2]int{1, 3}
+	ofWrites       = [2]int{1, 5}
+	ofFrames       = [2]int{1, 40}
+	ofChanges      = [2]int{1, 95}
+	ofSeconds      = [2]int{0, 180}
+	ofMilliseconds = [2]int{0, 60}
+	ofDays         = [2]int{1, 500}
+)
+
+// faultKinds are all of them; weight says how often each is chosen.
+var faultKinds = []faultKind{
+	{1, "the panel is killed before write %d", [][2]int{ofWrites}, func(n []int) faultsOf { return crashAtWrite(n[0], false) }},
+	{1, "the panel is killed after write %d", [][2]int{ofWrites}, func(n []int) faultsOf { return crashAtWrite(n[0], true) }},
+	{2, "the panel is killed at frame %d", [][2]int{ofFrames}, func(n []int) faultsOf { return crashAtFrame(n[0]) }},
+	{1, "write %d fails and is not made", [][2]int{ofWrites}, func(n []int) faultsOf { return errorAtWrite(n[0], false) }},
+	{1, "write %d fails and is made", [][2]int{ofWrites}, func(n []int) faultsOf { return errorAtWrite(n[0], true) }},
+	{1, "write %d fails and the database can't be opened", [][2]int{ofWrites}, func(n []int) faultsOf { return unreadable(n[0], false) }},
+	{1, "write %d is made and the database can't be opened", [][2]int{ofWrites}, func(n []int) faultsOf { return unreadable(n[0], true) }},
+	{1, "the disk of the panel is full from write %d on", [][2]int{ofWrites}, func(n []int) faultsOf { return panelFull(n[0]) }},
+	{1, "the disk of the panel is nearly full", nil, func([]int) faultsOf { return panelCramped }},
+	{1, "a write of the panel takes %d seconds", [][2]int{{1, 40}}, func(n []int) faultsOf { return panelSlow(seconds(n[0])) }},
+	{2, "the connection of frame %d is reset", [][2]int{ofFrames}, func(n []int) faultsOf { return resetAtFrame(n[0]) }},
+	{3, "the cable of frame %d is cut for %d seconds", [][2]int{ofFrames, ofSeconds}, func(n []int) faultsOf { return cutAtFrame(n[0], seconds(n[1])) }},
+	{1, "from frame %d on its connection loses what the panel says", [][2]int{ofFrames}, func(n []int) faultsOf { return halfOpen(n[0], true, false) }},
+	{1, "from frame %d on its connection loses what the server says", [][2]int{ofFrames}, func(n []int) faultsOf { return halfOpen(n[0], false, true) }},
+	{1, "from frame %d on its connection loses everything", [][2]int{ofFrames}, func(n []int) faultsOf { return halfOpen(n[0], true, true) }},
+	{2, "h1%d refuses %d connections", [][2]int{ofServers, {1, 12}}, func(n []int) faultsOf { return refuses(n[0], n[1]) }},
+	{2, "a runtime on h1%d is killed before change %d", [][2]int{ofServers, ofChanges}, func(n []int) faultsOf { return killedAtChange(n[0], n[1]) }},
+	{3, "h1%d loses power before change %d for %d seconds", [][2]int{ofServers, ofChanges, ofSeconds}, func(n []int) faultsOf { return powerAtChange(n[0], n[1], seconds(n[2])) }},
+	{1, "the declaring part fails on h1%d", [][2]int{ofServers}, func(n []int) faultsOf { return childFails(n[0], runtime.ChildDeclare, "", 1000) }},
+	{1, "the declaring part hangs on h1%d", [][2]int{ofServers}, func(n []int) faultsOf { return childHangs(n[0], runtime.ChildDeclare, "") }},
+	{1, "a reload fails on h1%d", [][2]int{ofServers}, func(n []int) faultsOf { return childFails(n[0], runtime.ChildProgram, "", 1000) }},
+	{1, "a reload hangs on h1%d", [][2]int{ofServers}, func(n []int) faultsOf { return childHangs(n[0], runtime.ChildProgram, "") }},
+	{1, "making data fails %d times on h1%d", [][2]int{{1, 3}, ofServers}, func(n []int) faultsOf { return childFails(n[1], runtime.ChildAct, makeData, n[0]) }},
+	{1, "making data hangs on h1%d", [][2]int{ofServers}, func(n []int) faultsOf { return childHangs(n[0], runtime.ChildAct, makeData) }},
+	{2, "destroying data fails %d times on h1%d", [][2]int{{1, 9}, ofServers}, func(n []int) faultsOf { return childFails(n[1], runtime.ChildAct, destroy, n[0]) }},
+	{1, "destroying data hangs on h1%d", [][2]int{ofServers}, func(n []int) faultsOf { return childHangs(n[0], runtime.ChildAct, destroy) }},
+	{1, "the pivot fails", nil, func([]int) faultsOf { return childFails(1, runtime.ChildAct, setList, 1000) }},
+	{1, "the pivot hangs", nil, func([]int) faultsOf { return childHangs(1, runtime.ChildAct, setList) }},
+	{1, "the panel is killed before the pivot", nil, func([]int) faultsOf { return atPivot((*simPanel).crash, nil, false) }},
+	{1, "the panel is killed after the pivot", nil, func([]int) faultsOf { return atPivot((*simPanel).crash, nil, true) }},
+	{1, "the runtime is killed before the pivot", nil, func([]int) faultsOf { return atPivot(nil, (*simProcess).kill, false) }},
+	{1, "the runtime is killed after the pivot", nil, func([]int) faultsOf { return atPivot(nil, (*simProcess).kill, true) }},
+	{1, "the disk of h1%d is full but for %d KiB", [][2]int{ofServers, {0, 200}}, func(n []int) faultsOf { return diskFull(n[0], int64(n[1])<<10) }},
+	{1, "a change of the disk of h1%d takes %d milliseconds", [][2]int{ofServers, {10, 9000}}, func(n []int) faultsOf { return diskSlow(n[0], time.Duration(n[1])*time.Millisecond) }},
+	{2, "the clock of h1%d goes forward %d days after %d milliseconds", [][2]int{ofServers, ofDays, ofMilliseconds}, func(n []int) faultsOf { return clockJumps(n[0], days(n[1]), n[2]) }},
+	{2, "the clock of h1%d goes back %d days after %d milliseconds", [][2]int{ofServers, ofDays, ofMilliseconds}, func(n []int) faultsOf { return clockJumps(n[0], -days(n[1]), n[2]) }},
+	{1, "the clock of h1%d goes back %d seconds after %d milliseconds", [][2]int{ofServers, ofSeconds, ofMilliseconds}, func(n []int) faultsOf { return clockJumps(n[0], -seconds(n[1]), n[2]) }},
+	{1, "the clock of the panel goes forward %d days after %d milliseconds", [][2]int{ofDays, ofMilliseconds}, func(n []int) faultsOf { return clockJumps(0, days(n[0]), n[1]) }},
+	{1, "the clock of the panel goes back %d days after %d milliseconds", [][2]int{ofDays, ofMilliseconds}, func(n []int) faultsOf { return clockJumps(0, -days(n[0]), n[1]) }},
+	{1, "it is interrupted after %d milliseconds", [][2]int{ofMilliseconds}, func(n []int) faultsOf { return interruptAfter(time.Duration(n[0]) * time.Millisecond) }},
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+func days(n int) time.Duration    { return time.Duration(n) * 24 * time.Hour }
+
+func (k faultKind) text(n []int) string {
+	args := make([]any, len(n))
+	for i := range n {
+		args[i] = n[i]
+	}
+	return fmt.Sprintf(k.sentence, args...)
+}
+
+// parseFault reads the text of a fault.
+func parseFault(text string) (faultsOf, error) {
+	for _, kind := range faultKinds {
+		n := make([]int, len(kind.ranges))
+		into := make([]any, len(n))
+		for i := range n {
+			into[i] = &n[i]
+		}
+		if len(n) > 0 {
+			if _, err := fmt.Sscanf(text, kind.sentence, into...); err != nil {
+				continue
 			}
-			return false, nil
+		}
+		if kind.text(n) == text {
+			return kind.of(n), nil
 		}
 	}
+	return nil, fmt.Errorf("no fault is %q", text)
 }
 
-func crashAtFrame(number int) faultsOf {
-	return func(w *simWorld, p *simPanel) {
-		w.network.strikeWith(func(n int, _ *cable, _ bool) bool {
-			if n == number {
-				p.crash()
-			}
-			return false
-		})
+// randomFault chooses the text of one.
+func randomFault(random *rand.Rand) string {
+	total := 0
+	for _, kind := range faultKinds {
+		total += kind.weight
 	}
-}
-
-func resetAtFrame(number int) faultsOf {
-	return func(w *simWorld, _ *simPanel) {
-		w.network.strikeWith(func(n int, c *cable, _ bool) bool {
-			if n == number {
-				w.trace("the connection with %s is reset", c.machine.name)
-				c.up.sever(errReset)
-				c.down.sever(errReset)
-			}
-			return n == number
-		})
-	}
-}
-
-func cutAtFrame(number int, heal time.Duration) faultsOf {
-	return func(w *simWorld, _ *simPanel) {
-		w.network.strikeWith(func(n int, c *cable, _ bool) bool {
-			if n == number {
-				w.trace("the cable of %s is cut", c.machine.name)
-				w.network.setCut(c.machine.id, true)
-				if heal > 0 {
-					time.AfterFunc(heal, func() {
-						if c.machine.isUp() {
-							w.network.setCut(c.machine.id, false)
-						}
-					})
-				}
-			}
-			return false
-		})
-	}
-}
-
-// machineAtChange kills the runtime, or the whole machine, before its disk is
-// changed for the n-th time from now.
-func machineAtChange(machine, number int, power bool, back time.Duration) faultsOf {
-	return func(w *simWorld, _ *simPanel) {
-		m := w.machines[machine]
-		from := m.memory.Changes()
-		struck := false
-		m.memory.SetHook(func(o runtime.MemoryOperation) error {
-			if struck || o.Number == 0 || o.Number <= from+number-1 {
-				return nil
-			}
-			struck = true
-			if !power {
-				w.trace("a runtime on %s is killed before %s %s", m.name, o.Name, o.Path)
-				m.killAll()
-				return runtime.ErrDead
-			}
-			w.trace("%s loses power before %s %s", m.name, o.Name, o.Path)
-			m.powerCut()
-			if back > 0 {
-				time.AfterFunc(back, func() {
-					if !m.isUp() {
-						m.powerOn()
-					}
-				})
-			}
-			return runtime.ErrDead
-		})
-	}
-}
-
-func childFails(machine int, kind runtime.ChildKind) faultsOf {
-	return func(w *simWorld, _ *simPanel) {
-		w.machines[machine].set(func(child runtime.Child) *runtime.Result {
-			if child.Kind != kind {
-				return nil
-			}
-			w.trace("a %s child fails on %s", kind, w.machines[machine].name)
-			return &runtime.Result{ExitCode: 3, Output: "it fails"}
-		}, nil)
-	}
-}
-
-func childHangs(machine int, kind runtime.ChildKind) faultsOf {
-	return func(w *simWorld, _ *simPanel) {
-		w.machines[machine].set(nil, func(child runtime.Child) bool { return child.Kind == kind })
-	}
-}
-
-func diskFull(machine int, left int64) faultsOf {
-	return func(w *simWorld, _ *simPanel) {
-		m := w.machines[machine].memory
-		m.SetCapacity(m.Used() + left)
-	}
-}
-
-func interruptAfter(d time.Duration) faultsOf {
-	return func(w *simWorld, _ *simPanel) { w.interrupt = d }
-}
-
-// randomFault is one fault, or none, or two, as chance wants.
-func randomFault(w *simWorld, p *simPanel) {
-	chance := rand.New(rand.NewPCG(w.random.Uint64(), 3))
-	faults := 1
-	if chance.IntN(4) == 0 {
-		faults = 2
-	}
-	for range faults {
-		machine := chance.IntN(3)
-		var f faultsOf
-		var what string
-		switch kind := chance.IntN(12); kind {
-		case 0:
-			n, after := 1+chance.IntN(5), chance.IntN(2) == 0
-			f, what = crashAtWrite(n, after), fmt.Sprintf("crash at write %d after=%v", n, after)
-		case 1:
-			n, after := 1+chance.IntN(5), chance.IntN(2) == 0
-			f, what = errorAtWrite(n, after), fmt.Sprintf("error at write %d after=%v", n, after)
-		case 2:
-			n := 1 + chance.IntN(36)
-			f, what = crashAtFrame(n), fmt.Sprintf("crash at frame %d", n)
-		case 3:
-			n := 1 + chance.IntN(36)
-			f, what = resetAtFrame(n), fmt.Sprintf("reset at frame %d", n)
-		case 4, 5:
-			n, heal := 1+chance.IntN(36), time.Duration(chance.IntN(int(3*time.Minute)))
-			f, what = cutAtFrame(n, heal), fmt.Sprintf("cut at frame %d, healed after %s", n, heal)
-		case 6:
-			n := 1 + chance.IntN(60)
-			f, what = machineAtChange(machine, n, false, 0), fmt.Sprintf("runtime on %d killed at change %d", machine+1, n)
-		case 7, 8:
-			n, back := 1+chance.IntN(60), time.Duration(chance.IntN(int(2*time.Minute)))
-			f, what = machineAtChange(machine, n, true, back), fmt.Sprintf("power of %d cut at change %d, back after %s", machine+1, n, back)
-		case 9:
-			kinds := []runtime.ChildKind{runtime.ChildDeclare, runtime.ChildProgram}
-			child := kinds[chance.IntN(2)]
-			if chance.IntN(2) == 0 {
-				f, what = childFails(machine, child), fmt.Sprintf("%s fails on %d", child, machine+1)
-			} else {
-				f, what = childHangs(machine, child), fmt.Sprintf("%s hangs on %d", child, machine+1)
-			}
-		case 10:
-			left := int64(chance.IntN(200 << 10))
-			f, what = diskFull(machine, left), fmt.Sprintf("disk of %d is full but for %d bytes", machine+1, left)
-		default:
-			after := time.Duration(chance.IntN(int(60 * time.Millisecond)))
-			f, what = interruptAfter(after), fmt.Sprintf("SIGINT after %s", after)
+	at := random.IntN(total)
+	for _, kind := range faultKinds {
+		if at -= kind.weight; at >= 0 {
+			continue
 		}
-		w.trace("fault: %s", what)
-		f(w, p)
+		n := make([]int, len(kind.ranges))
+		for i, between := range kind.ranges {
+			n[i] = between[0] + random.IntN(between[1]-between[0]+1)
+		}
+		return kind.text(n)
+	}
+	panic("unreachable")
+}
+
+// breakAll has all faults strike that are named.
+func (w *simWorld) breakAll(faults []string, p *simPanel) {
+	for _, text := range faults {
+		w.trace("fault: %s", text)
+		fault, err := parseFault(text)
+		must(err)
+		fault(w, p)
 	}
 }

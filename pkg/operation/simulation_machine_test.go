@@ -26,14 +26,29 @@ type simMachine struct {
 	random    *rand.Rand
 	serving   sync.WaitGroup
 
-	// child, where set, decides what becomes of a child process; nil: it runs.
-	child func(runtime.Child) *runtime.Result
-	hangs func(runtime.Child) bool
-	// units counts the reloads.
-	units int
+	clock  *simClock
+	broken []childFault
+	hooks  []func(runtime.MemoryOperation) error
+
+	// What acts have made lasts at once, whatever happens to the machine.
+	data map[string]bool
+	list map[string]string
+	// units counts the reloads, done the acts.
+	units, done int
+	// stale says that it follows another state of the database, or none of it.
+	stale bool
+	// backedUp is whom it followed when the database was backed up.
+	backedUp string
+	// excused are things that the database knows nothing of any more, parked
+	// what the trash holds for those who want it back.
+	excused, parked map[string]bool
 	// changesBefore is where the disk's count stood as an operation began.
 	changesBefore int
 }
+
+// childFault decides what becomes of a child process: it fails with a result,
+// or hangs; neither: it runs.
+type childFault func(*simProcess, runtime.Child) (result *runtime.Result, hangs bool)
 
 // simProcess is a runtime on a machine.
 type simProcess struct {
@@ -49,18 +64,24 @@ type simProcess struct {
 	dead  bool
 }
 
-const dataDirectory = "/srv/data"
+const (
+	dataDirectory    = "/srv/data"
+	secretsDirectory = "/srv/secrets"
+	homesDirectory   = "/srv/homes"
+)
 
 func newMachine(w *simWorld, id int64, seed uint64) *simMachine {
 	m := &simMachine{
 		world: w, id: id, name: fmt.Sprintf("h1%d", id), up: true, boot: 1, pids: 100, processes: map[int]*simProcess{},
 		random: rand.New(rand.NewPCG(seed, uint64(id))),
-		memory: runtime.NewMemory(runtime.MemoryOptions{Seed: seed + uint64(id)}),
+		memory: runtime.NewMemory(runtime.MemoryOptions{Seed: seed + uint64(id)}), clock: &simClock{},
+		data: map[string]bool{}, list: map[string]string{}, excused: map[string]bool{}, parked: map[string]bool{},
 	}
 	root := runtime.Attributes{Mode: 0o755}
-	for _, directory := range []string{"/etc", "/srv", dataDirectory, "/var", "/var/lib"} {
+	for _, directory := range []string{"/etc", "/srv", dataDirectory, secretsDirectory, homesDirectory, "/var", "/var/lib"} {
 		m.memory.PutDirectory(directory, root)
 	}
+	m.memory.SetHook(m.hook)
 	m.memory.Put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", runtime.Attributes{Mode: 0o644})
 	m.memory.Put("/etc/group", "root:x:0:\n", runtime.Attributes{Mode: 0o644})
 	m.memory.Put("/etc/shadow", "root:*:1::::::\n", runtime.Attributes{Mode: 0o640})
@@ -91,14 +112,14 @@ func (m *simMachine) start(c *cable) bool {
 	m.serving.Go(func() {
 		defer cancel()
 		err := runtime.Serve(ctx, runtime.Options{
-			Disk: p.disk, Clock: runtime.SystemClock{}, Runner: p, Input: machineInput{c}, Output: machineOutput{c},
+			Disk: p.disk, Clock: m.clock, Runner: p, Input: machineInput{c}, Output: machineOutput{c},
 		})
 		m.world.trace("%s[%d] ended: %v", m.name, p.pid, err)
 		m.mutex.Lock()
 		delete(m.processes, p.pid)
 		m.mutex.Unlock()
 		p.disk.Kill() // its locks
-		c.down.end(m.world.network.delay())
+		c.down.end(c.delay())
 	})
 	return true
 }
@@ -121,7 +142,7 @@ func (p *simProcess) kill() {
 	p.mutex.Unlock()
 	p.disk.Kill()
 	p.cable.up.sever(errCrashed)
-	p.cable.down.end(p.machine.world.network.delay())
+	p.cable.down.end(p.cable.delay())
 	p.cancel()
 	p.machine.mutex.Lock()
 	delete(p.machine.processes, p.pid)
@@ -139,6 +160,44 @@ func (m *simMachine) killAll() {
 	for _, p := range all {
 		p.kill()
 	}
+}
+
+// hook asks all that strikes at the disk.
+func (m *simMachine) hook(o runtime.MemoryOperation) error {
+	if id, is := strings.CutPrefix(o.Path, "/var/lib/orchestra/open/"); is && o.Number > 0 && o.Name == "rename" {
+		m.world.watch.takesUp(m, id)
+	}
+	m.mutex.Lock()
+	hooks := m.hooks
+	m.mutex.Unlock()
+	for _, hook := range hooks {
+		if err := hook(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onDisk adds something that strikes at the disk.
+func (m *simMachine) onDisk(hook func(runtime.MemoryOperation) error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.hooks = append(m.hooks, hook)
+}
+
+// breaks adds something that befalls child processes.
+func (m *simMachine) breaks(fault childFault) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.broken = append(m.broken, fault)
+}
+
+// mend ends all that strikes at the machine.
+func (m *simMachine) mend() {
+	m.mutex.Lock()
+	m.hooks, m.broken = nil, nil
+	m.mutex.Unlock()
+	m.memory.SetCapacity(0)
 }
 
 // powerCut stops the machine. Nobody hears of it, or the connections are reset
@@ -167,11 +226,17 @@ func (m *simMachine) powerOn() {
 func (p *simProcess) Run(ctx context.Context, child runtime.Child) (runtime.Result, error) {
 	m := p.machine
 	m.mutex.Lock()
-	wait := time.Duration(m.random.IntN(3_000_000))
-	hangs, decided := m.hangs != nil && m.hangs(child), m.child
+	wait, broken := time.Duration(m.random.IntN(3_000_000)), m.broken
 	m.mutex.Unlock()
-	if hangs {
-		wait = time.Hour
+	var failed *runtime.Result
+	for _, fault := range broken {
+		result, hangs := fault(p, child)
+		if hangs {
+			wait = time.Hour
+		}
+		if failed = result; failed != nil {
+			break // it is over
+		}
 	}
 	timeout := child.Timeout
 	if timeout == 0 {
@@ -187,14 +252,14 @@ func (p *simProcess) Run(ctx context.Context, child runtime.Child) (runtime.Resu
 			return runtime.Result{ExitCode: -1, TimedOut: true}, nil
 		}
 	}
-	if decided != nil {
-		if result := decided(child); result != nil {
-			return *result, nil
-		}
+	if failed != nil {
+		return *failed, nil
 	}
 	switch child.Kind {
 	case runtime.ChildDeclare:
-		return simDeclare(child)
+		return m.declare(child)
+	case runtime.ChildAct:
+		return p.act(child)
 	case runtime.ChildProgram:
 		m.mutex.Lock()
 		m.units++
@@ -202,28 +267,6 @@ func (p *simProcess) Run(ctx context.Context, child runtime.Child) (runtime.Resu
 		return runtime.Result{Output: strings.Join(child.Arguments, " ")}, nil
 	}
 	return runtime.Result{}, nil
-}
-
-// simDeclare is the declaring part of the test backend: a file, an entry of a
-// shared map and a reload for each item.
-func simDeclare(child runtime.Child) (runtime.Result, error) {
-	objects, err := runtime.DecodeObjects(string(child.Input))
-	if err != nil {
-		return runtime.Result{ExitCode: 1, Output: err.Error()}, nil
-	}
-	var out []byte
-	for i, object := range objects {
-		path := dataDirectory + "/" + object.Name
-		if object.Action == "delete" {
-			out = runtime.AppendDeclaration(out, i+1, "absent", path)
-			out = runtime.AppendDeclaration(out, i+1, "drop-entry", "/etc/map", object.Name, "colon")
-			continue
-		}
-		out = runtime.AppendDeclaration(out, i+1, "file", path, "0", "0", "0644", object.Facts["content"])
-		out = runtime.AppendDeclaration(out, i+1, "entry", "/etc/map", object.Name, object.Facts["value"], "colon")
-	}
-	out = runtime.AppendDeclaration(out, 0, "reload", "mapd.service")
-	return runtime.Result{Answer: runtime.EndDeclarations(out)}, nil
 }
 
 // Self implements runtime.Runner.
@@ -257,22 +300,3 @@ func (p *simProcess) Machine() runtime.Machine {
 
 // Find implements runtime.Runner.
 func (p *simProcess) Find(string) bool { return true }
-
-// content returns what the machine serves: files and entries, by item.
-func (m *simMachine) content() (files, entries map[string]string) {
-	files, entries = map[string]string{}, map[string]string{}
-	for path, text := range m.memory.Dump("/var/lib/orchestra") {
-		if name, is := strings.CutPrefix(path, dataDirectory+"/"); is {
-			_, content, _ := strings.Cut(text, "0644 ")
-			files[name] = strings.TrimSuffix(content, "\n")
-		}
-		if path == "/etc/map" {
-			_, content, _ := strings.Cut(text, "0644 ")
-			for line := range strings.Lines(content) {
-				key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
-				entries[key] = strings.TrimSpace(value)
-			}
-		}
-	}
-	return files, entries
-}

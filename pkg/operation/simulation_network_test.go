@@ -21,7 +21,7 @@ type stream struct {
 	endsAt  time.Time
 	broken  error // what the reader sees at once
 	stalled bool  // the cable is cut: what was sent arrives when it heals
-	deaf    bool  // nobody reads any more
+	lost    bool  // what is sent never arrives, and nobody is told
 	wake    chan struct{}
 	last    time.Time
 }
@@ -44,7 +44,9 @@ func (s *stream) poke() {
 func (s *stream) send(data []byte, delay time.Duration) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.deaf || s.ended != nil || s.broken != nil {
+	if gone := s.ended != nil || s.broken != nil; gone && (s.stalled || s.lost) {
+		return nil // nobody can tell the sender
+	} else if gone {
 		return io.ErrClosedPipe
 	}
 	at := time.Now().Add(delay)
@@ -84,6 +86,14 @@ func (s *stream) stall(stalled bool) {
 	s.poke()
 }
 
+// lose has nothing of what is sent arrive, for ever.
+func (s *stream) lose() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.lost = true
+	s.poke()
+}
+
 func (s *stream) Read(p []byte) (int, error) {
 	for {
 		s.mutex.Lock()
@@ -93,7 +103,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		case s.broken != nil:
 			s.mutex.Unlock()
 			return 0, s.broken
-		case s.stalled:
+		case s.stalled, s.lost:
 		case len(s.packets) > 0:
 			first := &s.packets[0]
 			if !now.Before(first.at) {
@@ -129,34 +139,77 @@ type cable struct {
 	errors  *stream
 	process *simProcess
 	panel   *simPanel
-}
 
-// network delays, cuts and loses, as a seed wants it.
-type network struct {
 	mutex  sync.Mutex
 	random *rand.Rand
-	cables []*cable
-	cut    map[int64]bool // machines whose cable is cut
-	frames int            // writes of either side so far
-	// strike, where set, is asked at each write: it may break something.
-	strike func(n int, c *cable, fromPanel bool) (drop bool)
+}
+
+// delay is how long something takes over the cable.
+func (c *cable) delay() time.Duration {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return 200*time.Microsecond + time.Duration(c.random.IntN(2_000_000))
+}
+
+// network delays, cuts and loses, as a story wants it.
+type network struct {
+	mutex    sync.Mutex
+	seed     uint64
+	cables   []*cable
+	begun    map[int64]uint64 // connections, by machine
+	cut      map[int64]bool   // machines whose cable is cut
+	refusals map[int64]int    // how many connections a machine still refuses
+	frames   int              // writes of either side so far
+	// strikes are asked at each write: they may break something.
+	strikes []strike
+}
+
+// strike is told of a write, and says whether it is lost.
+type strike func(n int, c *cable, fromPanel bool) (drop bool)
+
+func newNetwork(seed uint64) *network {
+	return &network{seed: seed, begun: map[int64]uint64{}, cut: map[int64]bool{}, refusals: map[int64]int{}}
 }
 
 var errReset = errors.New("connection reset by peer")
 
-func (n *network) delay() time.Duration {
+// connect returns a new cable to a machine, which is not laid yet. Each has
+// chances of its own, so that one does not change another's.
+func (n *network) connect(m *simMachine, p *simPanel) *cable {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	return 200*time.Microsecond + time.Duration(n.random.IntN(2_000_000))
+	n.begun[m.id]++
+	c := &cable{
+		network: n, machine: m, panel: p, up: newStream(), down: newStream(), errors: newStream(),
+		random: rand.New(rand.NewPCG(n.seed, uint64(m.id)<<32+n.begun[m.id])),
+	}
+	c.errors.end(0)
+	return c
+}
+
+func (n *network) lay(c *cable) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.cables = append(n.cables, c)
+}
+
+// all returns the cables that were ever laid.
+func (n *network) all() []*cable {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return append([]*cable(nil), n.cables...)
 }
 
 // count numbers a write and asks whether something strikes there.
 func (n *network) count(c *cable, fromPanel bool) (drop bool) {
 	n.mutex.Lock()
 	n.frames++
-	number, strike := n.frames, n.strike
+	number, strikes := n.frames, n.strikes
 	n.mutex.Unlock()
-	return strike != nil && strike(number, c, fromPanel)
+	for _, one := range strikes {
+		drop = one(number, c, fromPanel) || drop
+	}
+	return drop
 }
 
 // sent returns how many frames were written so far.
@@ -166,14 +219,67 @@ func (n *network) sent() int {
 	return n.frames
 }
 
+// quiet ends all strikes, and counts the frames anew.
+func (n *network) quiet() {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.strikes, n.frames = nil, 0
+	clear(n.refusals)
+}
+
+// strike adds something that breaks at a write.
+func (n *network) strike(s strike) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.strikes = append(n.strikes, s)
+}
+
+// refuse has a machine refuse its next connections.
+func (n *network) refuse(machine int64, times int) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.refusals[machine] = times
+}
+
+// refuses tells whether a machine refuses the connection that is being made.
+func (n *network) refuses(machine int64) bool {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.refusals[machine] == 0 {
+		return false
+	}
+	n.refusals[machine]--
+	return true
+}
+
+func (n *network) isCut(machine int64) bool {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return n.cut[machine]
+}
+
+// healLate heals every cable: new connections at once, while what the old ones
+// still carry arrives later, as a kernel's retransmission does.
+func (n *network) healLate(w *simWorld) {
+	n.mutex.Lock()
+	n.cut = map[int64]bool{}
+	n.mutex.Unlock()
+	for _, c := range n.all() {
+		later := time.Duration(w.random.IntN(int(40 * time.Second)))
+		time.AfterFunc(later, func() {
+			c.up.stall(false)
+			c.down.stall(false)
+		})
+	}
+}
+
 // setCut cuts the cable of a machine, or heals it: what was on its way then
 // arrives, however late.
 func (n *network) setCut(machine int64, cut bool) {
 	n.mutex.Lock()
 	n.cut[machine] = cut
-	cables := append([]*cable(nil), n.cables...)
 	n.mutex.Unlock()
-	for _, c := range cables {
+	for _, c := range n.all() {
 		if c.machine.id == machine {
 			c.up.stall(cut)
 			c.down.stall(cut)
@@ -183,10 +289,7 @@ func (n *network) setCut(machine int64, cut bool) {
 
 // reset breaks all connections with a machine.
 func (n *network) reset(machine int64) {
-	n.mutex.Lock()
-	cables := append([]*cable(nil), n.cables...)
-	n.mutex.Unlock()
-	for _, c := range cables {
+	for _, c := range n.all() {
 		if c.machine.id == machine {
 			c.up.sever(errReset)
 			c.down.sever(errReset)
@@ -205,31 +308,38 @@ func (t *simTransport) Close() error { return nil }
 // connectTime is how long the panel waits for a machine that does not answer.
 const connectTime = 10 * time.Second
 
+// refusalPause is how long it waits after the first refusal.
+const refusalPause = 50 * time.Millisecond
+
 func (t *simTransport) Start(ctx context.Context, _ remote.Command) (remote.Process, error) {
 	if t.panel.isCrashed() {
 		return nil, errCrashed
 	}
 	n := t.machine.world.network
-	if err := pause(ctx, n.delay()); err != nil {
+	c := n.connect(t.machine, t.panel)
+	if err := pause(ctx, c.delay()); err != nil {
 		return nil, err
 	}
-	n.mutex.Lock()
-	cut := n.cut[t.machine.id]
-	n.mutex.Unlock()
-	if cut || !t.machine.isUp() {
+	// As pkg/remote does: what is refused before the login is tried again.
+	began := time.Now()
+	for wait := refusalPause; n.refuses(t.machine.id); wait *= 2 {
+		if time.Since(began)+wait > connectTime {
+			return nil, fault.New(fault.Unreachable, "%s refuses all connections", t.machine.name)
+		}
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+	if n.isCut(t.machine.id) || !t.machine.isUp() {
 		if err := pause(ctx, connectTime); err != nil {
 			return nil, err
 		}
 		return nil, fault.New(fault.Unreachable, "%s does not answer", t.machine.name)
 	}
-	c := &cable{network: n, machine: t.machine, up: newStream(), down: newStream(), errors: newStream(), panel: t.panel}
-	c.errors.end(0)
 	if t.panel.isCrashed() || !t.machine.start(c) {
 		return nil, fault.New(fault.Unreachable, "%s does not answer", t.machine.name)
 	}
-	n.mutex.Lock()
-	n.cables = append(n.cables, c)
-	n.mutex.Unlock()
+	n.lay(c)
 	return c, nil
 }
 
@@ -242,7 +352,7 @@ func (c *cable) Wait() error           { return nil }
 
 func (c *cable) Kill() error {
 	c.down.sever(io.ErrClosedPipe)
-	c.up.end(c.network.delay())
+	c.up.end(c.delay())
 	return nil
 }
 
@@ -257,14 +367,14 @@ func (e panelEnd) Write(p []byte) (int, error) {
 	}
 	if e.c.panel.isCrashed() {
 		// It died while it was sending: a part of it may be out.
-		e.c.up.send(p[:len(p)/2], e.c.network.delay())
+		e.c.up.send(p[:len(p)/2], e.c.delay())
 		return 0, errCrashed
 	}
-	return len(p), e.c.up.send(p, e.c.network.delay())
+	return len(p), e.c.up.send(p, e.c.delay())
 }
 
 func (e panelEnd) Close() error {
-	e.c.up.end(e.c.network.delay())
+	e.c.up.end(e.c.delay())
 	return nil
 }
 
@@ -289,8 +399,8 @@ func (e machineOutput) Write(p []byte) (int, error) {
 		return 0, errReset
 	}
 	if e.c.process.isDead() {
-		e.c.down.send(p[:len(p)/2], e.c.network.delay())
+		e.c.down.send(p[:len(p)/2], e.c.delay())
 		return 0, errCrashed
 	}
-	return len(p), e.c.down.send(p, e.c.network.delay())
+	return len(p), e.c.down.send(p, e.c.delay())
 }

@@ -29,6 +29,7 @@ type subject struct {
 	factsAfter  noun.Facts
 	targets     map[string]map[int64]bool // servers that the routes now say, by backend
 	placed      map[string]map[int64]bool // servers where it is, by backend
+	withPeers   map[string]map[string]any // facts with the addresses of peers, once for all servers
 }
 
 type subjectKey struct {
@@ -158,17 +159,16 @@ func (c *Coordinator) gatherRelated(ctx context.Context, view *store.Tx, told *b
 
 // addRows adds objects that exist after the changes.
 func (s *subjects) addRows(ctx context.Context, view *store.Tx, declared *noun.Noun, rows []noun.Row, told bool) error {
-	for _, row := range rows {
+	owners, err := view.Owners(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for i, row := range rows {
 		found := s.add(declared.Name, row.ID)
 		found.told = found.told || told
-		if found.after != nil {
-			continue
+		if found.after == nil {
+			found.after, found.name, found.account = &row, row.Text(declared.Key), owners[i]
 		}
-		owner, err := view.Account(ctx, row)
-		if err != nil {
-			return err
-		}
-		found.after, found.name, found.account = &row, row.Text(declared.Key), owner
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ type step struct {
 	wire          wire.Step
 }
 
+// canWait tells whether it may be left for later.
+func (s *step) canWait() bool { return s.queue && !s.secret }
+
 type stepKey struct {
 	server  int64
 	backend string
@@ -112,12 +115,12 @@ func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, old,
 func (s *subject) objects(told *backend.Backend, server int64, old, routed topology) []backend.Object {
 	object := backend.Object{Action: "save", Noun: s.noun, ID: s.id, Name: s.name}
 	is := s.placed[told.Name][server]
-	before := withPeers(s.factsBefore, told, s.placed, old.servers)
+	before := s.peered("before", s.factsBefore, told, s.placed, old.servers)
 	if !s.targets[told.Name][server] {
 		object.Action, object.Facts = "delete", before
 		return []backend.Object{object}
 	}
-	after := withPeers(s.factsAfter, told, s.targets, routed.servers)
+	after := s.peered("after", s.factsAfter, told, s.targets, routed.servers)
 	object.Facts = after
 	if is {
 		object.Before = before

@@ -24,21 +24,17 @@ var errFetched = errors.New("that is all we wanted to know")
 // of DialSSH.
 func FetchHostKeys(ctx context.Context, target Target) ([]HostKey, error) {
 	target = target.withDefaults()
-	if target.Jump != nil {
-		if err := unlock(ctx, *target.Jump); err != nil {
-			return nil, err
-		}
+	if err := unlockJump(ctx, target); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, target.ConnectTimeout, errConnectTimeout)
 	defer cancel()
-	var via *connection
-	if target.Jump != nil {
-		jump, err := dialAll(ctx, target.Jump.withDefaults())
-		if err != nil {
-			return nil, err
-		}
-		defer jump.Close()
-		via = jump
+	via, err := dialJump(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	if via != nil {
+		defer via.Close()
 	}
 
 	// A server shows one key a connection; one of each type is asked for.

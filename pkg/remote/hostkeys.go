@@ -23,6 +23,8 @@ type hostKeys struct {
 	where  string
 	// fetch, where set, takes any key of these algorithms and stops there.
 	fetch []string
+	// only says that nobody is to log in after it.
+	only bool
 	// seen is the key that the server showed, once it did.
 	seen ssh.PublicKey
 	// refusal tells why it was refused, or is nil.
@@ -129,6 +131,9 @@ func signatureAlgorithms(keyType string) []string {
 func (k *hostKeys) verify(host string, remote net.Addr, key ssh.PublicKey) error {
 	k.seen = key
 	k.refusal = k.check(host, remote, key)
+	if k.refusal == nil && k.only {
+		return errFetched
+	}
 	return k.refusal
 }
 

@@ -112,7 +112,7 @@ func (l *Launcher) Start(ctx context.Context, transport Transport, server string
 func noBinary(server string, err error) error {
 	if missing, ok := errors.AsType[*missingBinary](err); ok {
 		return fault.New(fault.Unreachable, "server %s is of architecture %s, and there is no %s", server, missing.architecture, missing.file).
-			About("runtime.package_directory").WithHint("GOARCH=%s make, or install the package of that architecture there", missing.architecture)
+			About("runtime.package_directory").WithHint("make build/orchestra-linux-%s, and copy it there", missing.architecture)
 	}
 	return fault.New(fault.Internal, "the program to copy to server %s cannot be read", server).Because(err)
 }

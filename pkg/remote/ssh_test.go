@@ -426,6 +426,23 @@ func TestFetchHostKeys(t *testing.T) {
 	refused(t, err, fault.Unreachable, "h11", "refused")
 }
 
+func TestCheckHostKey(t *testing.T) {
+	_, other := serve(t, remotetest.Options{Handler: echo})
+	server, target := serve(t, remotetest.Options{Handler: echo, Faults: remotetest.Faults{RefuseFirst: 1}})
+	target.Identity = nil // nobody logs in
+	must(t, CheckHostKey(t.Context(), target))
+	if got := server.Attempts(); len(got) > 0 {
+		t.Errorf("it tried to log in: %q", got)
+	}
+	wrong := target
+	wrong.HostKeys = other.HostKeys
+	refused(t, CheckHostKey(t.Context(), wrong), fault.Conflict, "h11", "another host key", "SHA256:")
+	wrong.HostKeys = []string{"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="}
+	refused(t, CheckHostKey(t.Context(), wrong), fault.Conflict, "h11", "another host key")
+	server.Close()
+	refused(t, CheckHostKey(t.Context(), target), fault.Unreachable, "h11", "refused")
+}
+
 func TestParseHostKey(t *testing.T) {
 	const key = "AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
 	for _, good := range []string{"ssh-ed25519 " + key, "ssh-ed25519 " + key + " root@web1"} {

@@ -89,7 +89,7 @@ func (e *accountEdits) edit(r *resource, path, name string, edit lineEdit) {
 // groupWork is a group in both of its files while it is edited.
 type groupWork struct {
 	lines   map[string]*groupLine // by file; missing: no such line
-	present map[string]map[string]bool
+	present map[string]*memberList
 	behind  map[string]map[string][]string // members that come back, by file and what they stood behind
 	owner   *resource                      // that made or removed it
 }
@@ -101,7 +101,7 @@ func (e *accountEdits) groups(files accountFiles, live map[string]map[string]str
 		if works[name] != nil {
 			return works[name]
 		}
-		w := &groupWork{lines: map[string]*groupLine{}, present: map[string]map[string]bool{}, behind: map[string]map[string][]string{}}
+		w := &groupWork{lines: map[string]*groupLine{}, present: map[string]*memberList{}, behind: map[string]map[string][]string{}}
 		works[name], order = w, append(order, name)
 		for _, path := range []string{pathGroup, pathGshadow} {
 			text, ok := live[path][name]
@@ -114,10 +114,7 @@ func (e *accountEdits) groups(files accountFiles, live map[string]map[string]str
 				continue
 			}
 			w.lines[path] = &line
-			w.present[path] = make(map[string]bool, len(line.members))
-			for _, member := range line.members {
-				w.present[path][member] = true
-			}
+			w.present[path] = newMemberList(line.members)
 		}
 		return w
 	}
@@ -197,10 +194,7 @@ func (w *groupWork) make(files accountFiles, r *resource, back bool) []error {
 		switch {
 		case now == nil && (path != pathGshadow || files[path] != nil):
 			w.lines[path] = &should
-			w.present[path] = map[string]bool{}
-			for _, member := range should.members {
-				w.present[path][member] = true
-			}
+			w.present[path] = newMemberList(should.members)
 		case now == nil: // there is no gshadow here any more
 		case now.head != should.head:
 			failed = append(failed, changed(r, "its line in "+path+" is another"))
@@ -257,11 +251,11 @@ func (w *groupWork) member(r *resource, user string, back bool) []error {
 			}
 			continue
 		}
-		now := w.present[file.path][user]
+		now := w.present[file.path].has(user)
 		switch {
 		case now == should || was == should:
 		case should:
-			w.present[file.path][user] = true
+			w.present[file.path].set(user, true)
 			behind, known := r.Behind[file.path]
 			if !known {
 				line.members = append(line.members, user)
@@ -273,7 +267,7 @@ func (w *groupWork) member(r *resource, user string, back bool) []error {
 			w.behind[file.path][behind] = append(w.behind[file.path][behind], user)
 		default:
 			line.remove(user)
-			delete(w.present[file.path], user)
+			w.present[file.path].set(user, false)
 		}
 	}
 	return failed

@@ -14,13 +14,13 @@ type accountView struct {
 	o         *operation
 	files     accountFiles
 	resources []*resource
-	lines     map[string]map[string]string   // by file and name
-	behind    map[string]map[string]string   // what lines stand behind, by file and name
-	members   map[string]map[string][]string // by file and group
-	given     map[uint32]bool                // ids of groups given out
-	gids      map[uint32]bool                // ids of groups that are there, or declared
-	shells    map[string]bool                // of /etc/shells, once somebody's shell is looked at
-	more      []*resource                    // what follows from the declared
+	lines     map[string]map[string]string      // by file and name
+	behind    map[string]map[string]string      // what lines stand behind, by file and name
+	members   map[string]map[string]*memberList // by file and group
+	given     map[uint32]bool                   // ids of groups given out
+	gids      map[uint32]bool                   // ids of groups that are there, or declared
+	shells    map[string]bool                   // of /etc/shells, once somebody's shell is looked at
+	more      []*resource                       // what follows from the declared
 }
 
 // look reads all lines that the step is about, in one pass over each file.
@@ -42,7 +42,7 @@ func (v *accountView) look() error {
 	}
 	v.implied(leaving, groups)
 	v.lines, v.behind = map[string]map[string]string{}, map[string]map[string]string{}
-	v.members, v.given = map[string]map[string][]string{}, map[uint32]bool{}
+	v.members, v.given = map[string]map[string]*memberList{}, map[uint32]bool{}
 	for _, path := range accountPaths {
 		wanted := users
 		if path == pathGroup || path == pathGshadow {
@@ -56,13 +56,13 @@ func (v *accountView) look() error {
 	}
 	v.findGroups()
 	for _, path := range []string{pathGroup, pathGshadow} {
-		v.members[path] = map[string][]string{}
+		v.members[path] = map[string]*memberList{}
 		for name, text := range v.lines[path] {
 			line, err := parseGroupLine(text)
 			if err != nil {
 				return fail(wire.CodeTaken, path, "it can't be understood").because(err)
 			}
-			v.members[path][name] = line.members
+			v.members[path][name] = newMemberList(line.members)
 		}
 	}
 	return nil
@@ -259,8 +259,8 @@ func (v *accountView) member(r *resource) error {
 	}
 	bits := uint32(0)
 	for _, file := range memberFiles {
-		at := slices.Index(v.members[file.path][group], user)
-		if at < 0 {
+		behind, is := v.members[file.path][group].find(user)
+		if !is {
 			continue
 		}
 		bits |= file.bit
@@ -268,10 +268,7 @@ func (v *accountView) member(r *resource) error {
 			if r.Behind == nil {
 				r.Behind = map[string]string{}
 			}
-			r.Behind[file.path] = ""
-			if at > 0 {
-				r.Behind[file.path] = v.members[file.path][group][at-1]
-			}
+			r.Behind[file.path] = behind
 		}
 	}
 	if bits != 0 {

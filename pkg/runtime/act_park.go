@@ -64,7 +64,7 @@ func (r *resource) parks() bool { return r.Act != nil && r.Act.Purge != "" }
 // kind of thing may be called by, of at most 63 characters, and tells the day.
 func (o *operation) parkName() string {
 	o.made++
-	return strings.Join([]string{"orchestra", o.machine.clock.Now().UTC().Format(parkDay), o.id, strconv.Itoa(o.made)}, "_")
+	return strings.Join([]string{"orchestra", o.machine.records.later().Format(parkDay), o.id, strconv.Itoa(o.made)}, "_")
 }
 
 const parkDay = "20060102"
@@ -129,7 +129,7 @@ func (s *session) purgeParked(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	oldest := m.clock.Now().UTC().Add(-trashRetention).Truncate(24 * time.Hour)
+	oldest := m.earlier().Add(-trashRetention).Truncate(24 * time.Hour)
 	for _, name := range names {
 		day, ok := dayOfPark(name)
 		if !ok || !day.Before(oldest) {

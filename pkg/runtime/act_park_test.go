@@ -116,7 +116,9 @@ func (m *parkMachine) parked() []string {
 func (m *parkMachine) session(n int, steps ...wire.Step) wire.Report {
 	m.t.Helper()
 	p := connect(m.t, m.options)
-	report := p.perform(stageOf(n, steps...))
+	stage := stageOf(n, steps...)
+	stage.Sequence = m.clock.now.UnixMicro() // the panel's clock agrees
+	report := p.perform(stage)
 	must(m.t, p.close())
 	return report
 }

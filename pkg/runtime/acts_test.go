@@ -276,7 +276,8 @@ func TestWhatBackendsMayNotDeclareFailsAtStaging(t *testing.T) {
 		d("link", "/etc/x", ""), d("act", "k", "key", "probe", "do", "", "reversible"), d("act", "k", "key", "rm -rf", "do", "undo", "reversible"),
 		d("act", "k", "-key", "probe", "do", "undo", "reversible"), d("act", "k", "key", "probe", "do", "undo", "sometimes"),
 		d("check", "a b"), d("check", "PATH=x"), d("reload", "-x"), d("reload", "a b"), d("need", "missing"), d("need", "/bin/sh"),
-		d("own", "everything", "/"), d("own", "user", "1000"), d("park", "/etc/."),
+		d("own", "everything", "/"), d("own", "user", "1000"), d("own", "member", "a b"), d("own", "file", "etc"),
+		d("own", "file", "/etc", "some"), d("own", "entry", "/etc/x", "all", "json"), d("own", "file"), d("park", "/etc/."),
 	} {
 		stage := stageOf(n+1, aStep("x", declaration))
 		answer, report := p.say(wire.WordStage, stage)

@@ -9,11 +9,18 @@ import (
 
 // adopt makes the server follow another panel, or a restored one. That panel
 // knows nothing of operations that are open here: what is not kept is undone.
+// It is told how far the counters were that this server has heard of.
 func (s *session) adopt(ctx context.Context, word wire.Adopt) error {
 	started := s.machine.clock.Now()
 	err := s.follow(context.WithoutCancel(ctx), word)
 	if s.operation == nil {
 		s.dropLock()
+	}
+	if err == nil {
+		var counters map[string]int64
+		if counters, err = s.machine.counters(); err == nil {
+			return s.conn.Send(wire.WordAdopted, wire.Report{Counters: counters, Duration: s.machine.clock.Now().Sub(started)})
+		}
 	}
 	return s.answer(wire.WordAdopted, "adopt", nil, started, err)
 }

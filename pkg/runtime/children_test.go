@@ -302,7 +302,7 @@ func startRuntime(t *testing.T, root string) *panel {
 		t.Fatal(err)
 	}
 	_, _ = fromPanel.Close(), toPanel.Close()
-	p := &panel{t: t, conn: wire.NewPanelConn(fromServer, toServer), out: toServer, wait: command.Wait, kill: command.Process.Kill}
+	p := &panel{t: t, conn: wire.NewPanelConn(fromServer, toServer), out: toServer, wait: command.Wait, kill: command.Process.Kill, pid: command.Process.Pid}
 	t.Cleanup(func() { _ = command.Process.Kill() })
 	frame, err := p.conn.Receive()
 	if err != nil {

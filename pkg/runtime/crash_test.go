@@ -374,16 +374,19 @@ func TestAPurgeIsTriedAgain(t *testing.T) {
 			if _, kept := m.perform(secondOperation()); !kept || len(trash(m)) != 3 {
 				t.Fatalf("parked: %q", trash(m))
 			}
-			m.clock = &testClock{now: time.Now().Add(32 * 24 * time.Hour)}
+			clock := &testClock{now: time.Now().Add(32 * 24 * time.Hour)}
+			m.clock = clock
+			third, fourth := small(3), small(4) // the panel's clock agrees
+			third.Sequence, fourth.Sequence = clock.now.UnixMicro(), clock.now.UnixMicro()+1
 			before := m.disk.Changes()
 			m.arm(f, n)
-			committed, kept := m.perform(small(3))
+			committed, kept := m.perform(third)
 			done := m.disk.Changes() - before
 			m.disk.SetHook(nil)
 			if !kept {
-				m.recover(small(3), committed)
+				m.recover(third, committed)
 			}
-			if _, kept := m.perform(small(4)); !kept {
+			if _, kept := m.perform(fourth); !kept {
 				t.Fatalf("%v at %d: a purge keeps operations from ending", f, n)
 			}
 			if left := trash(m); len(left) > 0 {

@@ -20,9 +20,11 @@ type panel struct {
 	t     testing.TB
 	conn  *wire.Conn
 	out   io.Closer
+	raw   io.Writer // under conn, for what is no whole word
 	done  chan error
 	hello wire.Hello
 	wait  func() error // for a program
+	pid   int          // see above
 	kill  func() error
 }
 
@@ -32,7 +34,7 @@ func connect(t testing.TB, options Options) *panel {
 	toServer, fromPanel := io.Pipe()
 	toPanel, fromServer := io.Pipe()
 	options.Input, options.Output = toServer, fromServer
-	p := &panel{t: t, conn: wire.NewPanelConn(toPanel, fromPanel), out: fromPanel, done: make(chan error, 1)}
+	p := &panel{t: t, conn: wire.NewPanelConn(toPanel, fromPanel), out: fromPanel, raw: fromPanel, done: make(chan error, 1)}
 	go func() {
 		err := Serve(context.Background(), options)
 		fromServer.CloseWithError(io.EOF)

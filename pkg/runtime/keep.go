@@ -99,7 +99,7 @@ func (o *operation) registered() []registryEntry {
 			if r.Kind == kindPark || r.parks() || r.Kind == kindAct && r.Act.Class == classLater {
 				continue // nothing that could be found there again
 			}
-			entry := registryEntry{Key: r.key(), Step: s.Name, Object: r.Object, Secret: r.Secret}
+			entry := registryEntry{Key: r.key(), Step: s.keeper(), Object: r.Object, Secret: r.Secret}
 			if r.After != nil {
 				entry.Digest = o.kindOf(r).digest(r, r.After)
 			} else {

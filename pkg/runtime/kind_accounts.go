@@ -175,7 +175,7 @@ func (accountsKind) digest(r *resource, s *state) string {
 	case kindGroup:
 		return digestOf(s.GID)
 	}
-	return digestOf("member")
+	return digestOf("member", s.Mode) // of which files
 }
 
 func (accountsKind) show(r *resource, s *state) string {

@@ -67,7 +67,7 @@ func (directoryKind) plan(o *operation, resources []*resource) error {
 			continue
 		}
 		r.Temp = o.tempName(r.Place.Near)
-		trash, err := o.machine.trashFor(r.Place.Near)
+		trash, err := o.trashFor(r.Place.Near)
 		if err != nil {
 			return err
 		}

@@ -157,7 +157,7 @@ func (fileKind) plan(o *operation, resources []*resource) error {
 			}
 			continue
 		}
-		trash, err := o.machine.trashFor(r.Place.Near)
+		trash, err := o.trashFor(r.Place.Near)
 		if err != nil {
 			return err
 		}

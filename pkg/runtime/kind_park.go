@@ -42,7 +42,7 @@ func (parkKind) observe(ctx context.Context, o *operation, resources []*resource
 
 func (parkKind) plan(o *operation, resources []*resource) error {
 	for _, r := range resources {
-		trash, err := o.machine.trashFor(directoryOf(r))
+		trash, err := o.trashFor(directoryOf(r))
 		if err != nil {
 			return err
 		}

@@ -8,8 +8,13 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"runtime/debug"
 	"syscall"
 )
+
+// memoryLimit is from where on the collector saves memory instead of time, in
+// bytes: a server has other things to do with it.
+const memoryLimit = 192 << 20
 
 // Main runs one session over standard input and output, as `orchestra runtime
 // [--root DIR] [--directory DIR] [--stand-ins]`, and returns the exit code.
@@ -32,6 +37,7 @@ func run(arguments []string, input io.ReadCloser, output io.Writer) (err error) 
 		return err
 	}
 	syscall.Umask(0o022)
+	debug.SetMemoryLimit(memoryLimit)
 	// When the panel is gone, writing to it must be an error and not our end; and
 	// children must not inherit that it is ignored.
 	broken := make(chan os.Signal, 1)

@@ -9,7 +9,8 @@ import (
 // The records of objects are lines of columns, each ended by FieldEnd; the last
 // column, RecordEnd, shows that the line is whole. The first column is a mark:
 // none, EscapedMark where a value of the line is escaped for bash's printf %b,
-// or HeaderMark for a line that names the columns of the lines after it. That
+// SettingMark for a line that holds the name and the escaped value of a setting
+// of the panel, before all others, or HeaderMark for a line that names the columns of the lines after it. That
 // line has one more column: how many facts, how many facts as they were before, their
 // names, then the names of lists ("keys", "before.keys"), each ended by
 // ElementEnd. The lines after it hold action, noun, id, name and those
@@ -20,6 +21,7 @@ const (
 	RecordEnd   = "."
 	HeaderMark  = "#"
 	EscapedMark = "%"
+	SettingMark = "="
 
 	plainColumns = 4 // action, noun, id, name
 )
@@ -58,6 +60,8 @@ func DecodeObjects(records string) ([]ObjectRecord, error) {
 			if names, err = decodeList(columns[1], false); err == nil {
 				head, err = decodeHeader(names)
 			}
+		case len(columns) == 3 && columns[0] == SettingMark && len(objects) == 0:
+			_, err = unescape(columns[2], true) // only scripts are told
 		case len(columns) > 1 && (columns[0] == "" || columns[0] == EscapedMark):
 			object, err = head.decode(columns[1:], columns[0] == EscapedMark)
 			objects = append(objects, object)

@@ -96,8 +96,8 @@ func TestDriftTellsAHandEditFromAStaleObject(t *testing.T) {
 	report := p.want(wire.WordObserved, wire.WordObserve, wire.Observe{Steps: steps, Drift: true, Leftovers: true})
 	want := map[string]string{
 		"file /etc/keys/acme": "hand-edited", "directory /home/bob": "hand-edited", "file /etc/keys/bob": "stale",
-		"user stray": "left-over", "entry aliases: acme": "left-over",
-		"entry /etc/maps/addresses: acme@example.org": "hand-edited", "entry addresses: bob@example.org": "left-over",
+		"user stray": "left-over", "entry /etc/aliases: acme": "left-over",
+		"entry /etc/maps/addresses: acme@example.org": "hand-edited", "entry /etc/maps/addresses: bob@example.org": "left-over",
 	}
 	if difference := cmp.Diff(want, reasons(report)); difference != "" {
 		t.Error(difference)

@@ -35,12 +35,14 @@ type operation struct {
 	numbers  map[string]uint32 // of users and groups that are not declared
 	registry *registry
 	lockWait time.Duration
-	unsynced []string        // files that are made and not synced
-	dirty    map[string]bool // directories with changes that are not synced
-	staged   bool            // by this session: what is reached is known
-	dry      bool            // nothing is to be changed: observe
-	shown    int             // bytes of differences
-	made     int             // temporary names given out
+	unsynced []string          // files that are made and not synced
+	dirty    map[string]bool   // directories with changes that are not synced
+	trashes  map[string]string // by directory
+	staged   bool              // by this session: what is reached is known
+	dry      bool              // nothing is to be changed: observe
+	drift    bool              // and what was last kept here tells who made a difference
+	shown    int               // bytes of differences
+	made     int               // temporary names given out
 	allKinds []namedKind
 	indexed  map[string]*resource // by key, while declaring
 }
@@ -48,6 +50,7 @@ type operation struct {
 // step is one backend's part.
 type step struct {
 	Name      string        `json:"name"`
+	Setup     bool          `json:"setup,omitempty"`
 	Acts      string        `json:"acts,omitempty"` // script
 	Timeout   time.Duration `json:"timeout,omitempty"`
 	Checks    []string      `json:"checks,omitempty"`
@@ -65,9 +68,6 @@ type step struct {
 	differs  []wire.Difference
 }
 
-// scope is what a backend says is its own.
-type scope struct{ kind, value string }
-
 // plan is what an operation needs to be undone or kept by a later session.
 type plan struct {
 	LockWait time.Duration `json:"lock_wait,omitempty"`
@@ -77,7 +77,7 @@ type plan struct {
 func newOperation(m *machine, id string) *operation {
 	return &operation{
 		machine: m, id: id, resolver: newResolver(m.disk), registry: newRegistry(m.records),
-		dirty: map[string]bool{}, allKinds: kinds(),
+		dirty: map[string]bool{}, trashes: map[string]string{}, allKinds: kinds(),
 		indexed: map[string]*resource{}, numbers: map[string]uint32{},
 	}
 }
@@ -152,11 +152,14 @@ func (o *operation) readPlan() error {
 	return nil
 }
 
+// tempPrefix is what the names of what is staged begin with.
+const tempPrefix = ".orchestra."
+
 // tempName returns a name beside near that nobody else has: hidden, and with no
 // ending that a daemon would read.
 func (o *operation) tempName(near string) string {
 	o.made++
-	return path.Join(near, fmt.Sprintf(".orchestra.%s.%d", o.id, o.made))
+	return path.Join(near, fmt.Sprintf("%s%s.%d", tempPrefix, o.id, o.made))
 }
 
 // touch notes that a directory's entries have changed.
@@ -226,6 +229,15 @@ func (o *operation) resources() []*resource {
 		all = append(all, s.Resources...)
 	}
 	return all
+}
+
+// keeper is who keeps the step's resources, for the registry: what a backend's
+// setup made is nothing that its objects could leave over.
+func (s *step) keeper() string {
+	if s.Setup {
+		return s.Name + " setup"
+	}
+	return s.Name
 }
 
 // say adds to the step's output.

@@ -65,18 +65,5 @@ func (r *records) setPanel(line panelLine) (unsynced []string, err error) {
 		return []string{name}, err
 	}
 	// The log is long, or its last line is torn: write it anew.
-	fresh := name + ".new"
-	if err := r.disk.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err := r.disk.Create(fresh, content, rootFile); err != nil {
-		return nil, err
-	}
-	if err := r.disk.Sync(fresh); err != nil {
-		return nil, err
-	}
-	if err := r.disk.Exchange(fresh, name); err != nil {
-		return nil, err
-	}
-	return []string{r.dir}, r.disk.Remove(fresh)
+	return r.replaceLog(name, content)
 }

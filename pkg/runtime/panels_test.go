@@ -128,10 +128,13 @@ func TestStepsAreUndoneInWaves(t *testing.T) {
 func TestTombstonesArePurgedWhenNothingCanArriveAnyMore(t *testing.T) {
 	disk, machine := memoryServer(MemoryOptions{})
 	clock := &testClock{now: time.Date(2026, 1, 20, 0, 0, 0, 0, time.UTC)}
+	panel := clock.now
 	perform := func(n int) {
 		runner := machine.start(disk)
 		p := connect(t, Options{Disk: runner.disk, Clock: clock, Runner: runner})
-		p.perform(stageOf(n, aStep("x", d("dir", "/srv", "root", "root", "0755"))))
+		stage := stageOf(n, aStep("x", d("dir", "/srv", "root", "root", "0755")))
+		stage.Sequence = panel.UnixMicro()
+		p.perform(stage)
 		if err := p.close(); err != nil {
 			t.Fatal(err)
 		}
@@ -144,6 +147,11 @@ func TestTombstonesArePurgedWhenNothingCanArriveAnyMore(t *testing.T) {
 	}
 	clock.now = clock.now.Add(100 * 24 * time.Hour)
 	perform(3)
+	if _, there := disk.Dump()[DefaultDirectory+"/ended/2026-01/"+number(1)]; !there {
+		t.Error("a tombstone is gone after 185 days of a clock that the panel's does not agree with")
+	}
+	panel = clock.now
+	perform(4)
 	names := keysOf(disk.Dump())
 	if slices.Contains(names, DefaultDirectory+"/ended/2026-01/"+number(1)) || slices.Contains(names, DefaultDirectory+"/ended/2026-01") {
 		t.Error("a tombstone is there after 185 days")
@@ -188,5 +196,27 @@ func TestARecoveryFindsThatTheFormerRunnerHasEnded(t *testing.T) {
 			_ = first.out.Close()
 			<-first.done
 		}
+	}
+}
+
+// A server whose clock jumps knows the operations that have ended all the same.
+func TestATombstoneIsFoundWhateverTheClockSays(t *testing.T) {
+	for _, jump := range []time.Duration{-400 * 24 * time.Hour, -24 * time.Hour, 400 * 24 * time.Hour} {
+		disk, machine := memoryServer(MemoryOptions{})
+		clock := &testClock{now: time.Date(2026, 1, 20, 0, 0, 0, 0, time.UTC)}
+		session := func() *panel {
+			runner := machine.start(disk)
+			return connect(t, Options{Disk: runner.disk, Clock: clock, Runner: runner})
+		}
+		stage := stageOf(1, aStep("x", d("dir", "/srv", "root", "root", "0755")))
+		stage.Sequence = clock.now.UnixMicro()
+		p := session()
+		p.perform(stage)
+		must(t, p.close())
+		clock.now = clock.now.Add(jump)
+		p = session()
+		p.want(wire.WordKept, wire.WordKeep, wire.Keep{Operation: stage.Operation})
+		p.want(wire.WordConflict, wire.WordStage, stage)
+		must(t, p.close())
 	}
 }

@@ -43,6 +43,33 @@ func TestDeclarationsAreReadBack(t *testing.T) {
 	})
 }
 
+func FuzzScopes(f *testing.F) {
+	f.Add("user\x0070000-99999")
+	f.Add("file\x00/etc/ssh/orchestra/keys\x00all")
+	f.Add("entry\x00/etc/passwd\x00all\x00colon")
+	f.Fuzz(func(t *testing.T, text string) {
+		own, err := parseScope(strings.Split(text, "\x00"))
+		if err != nil {
+			return
+		}
+		first, last, err := idRange(own.value)
+		switch own.kind {
+		case kindUser, kindGroup:
+			if err != nil || first > last {
+				t.Errorf("%q was read as a range from %d to %d: %v", text, first, last, err)
+			}
+		case kindMember:
+			if !validAccount(own.value) {
+				t.Errorf("%q was read as a group", text)
+			}
+		default:
+			if checkPath(own.value) != nil {
+				t.Errorf("%q was read as a path", text)
+			}
+		}
+	})
+}
+
 func FuzzDeclarations(f *testing.F) {
 	f.Add(EndDeclarations(AppendDeclaration(nil, 1, "file", "/x", "root", "root", "0644", "x")))
 	f.Add([]byte("3\x000\x00check\x00x\x002\x000\x00end\x00"))

@@ -7,10 +7,11 @@
 set -euo pipefail
 set -f
 umask 022
-ulimit -c 0 -n 256 -u 1024 -f 65536 -v 4194304 2>/dev/null || true
+ulimit -c 0 -n 256 -u 1024 -f 262144 -v 4194304 2>/dev/null || true
 
 declare action='' noun='' id='' name='' # of the object that is being handled
 declare -A fact=() before=()
+declare -A setting=() # of the panel, those that the manifest names
 declare -A _lists=()
 declare -i _object=0
 
@@ -91,8 +92,8 @@ refresh() {
   printf '4\0%s\0refresh\0%s\0%s\0' "$_object" "$@" >&4
 }
 own() {
-  (($# == 2)) || _usage 'own file|directory|link|entry|user|group SCOPE'
-  printf '4\0000\0own\0%s\0%s\0' "$@" >&4
+  (($# >= 2 && $# <= 4)) || _usage 'own file|directory|link|entry|user|group|member SCOPE [all [lines|colon]]'
+  printf '%s\0' $(($# + 2)) 0 own "$@" >&4
 }
 need() {
   (($# == 1)) || _usage 'need PROGRAM'
@@ -104,16 +105,21 @@ need() {
 list() {
   (($# == 2)) || _usage 'list FACT ARRAY'
   local -n _array=$2
-  local _raw=${_lists[$1]-} IFS=$'\x1e'
+  _array=()
+  [[ -z ${_lists[$1]-} ]] || _elements "${_lists[$1]}"
+}
+
+# _elements TEXT fills the array of list with the elements of a list as it travels.
+# It stands alone because bash copies all of a function each time that it is called.
+_elements() {
+  local _n IFS=$'\x1e'
   # Split at the ends of elements; names are not expanded (set -f).
   # shellcheck disable=SC2206
-  _array=($_raw)
-  if [[ $_raw == *\\* ]]; then
-    local _n
-    for _n in "${!_array[@]}"; do
-      [[ ${_array[_n]} != *\\* ]] || printf -v "_array[$_n]" %b "${_array[_n]}"
-    done
-  fi
+  _array=($1)
+  [[ $1 == *\\* ]] || return 0
+  for _n in "${!_array[@]}"; do
+    [[ ${_array[_n]} != *\\* ]] || printf -v "_array[$_n]" %b "${_array[_n]}"
+  done
 }
 
 # each_object FUNCTION calls it once per object, in the order of the records,
@@ -134,6 +140,10 @@ each_object() {
         _header
         continue
         ;;
+      '=')
+        _setting
+        continue
+        ;;
       '%') _unescape ;;
     esac
     [[ $_rest == . ]] || fail 'a record is cut off'
@@ -142,6 +152,12 @@ each_object() {
   done
   [[ -z ${_mark-} ]] || fail 'a record is cut off'
   _object=0
+}
+
+# _setting reads a line that tells a setting: its name and its value.
+_setting() {
+  [[ $_rest == *$'\x1f.' ]] || fail 'a record is cut off'
+  printf -v "setting[$action]" %b "${_rest%$'\x1f.'}"
 }
 
 # _header reads the line that names the columns.

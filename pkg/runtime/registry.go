@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -46,10 +47,12 @@ type registryEntry struct {
 	Secret bool   `json:"secret,omitempty"` // its content is never shown
 }
 
-// registryLog is one file of the registry: lines of "ID ENTRY CHECKSUM".
+// registryLog is one file of the registry: lines of "ID ENTRY CHECKSUM". It is
+// searched for a few ids, and indexed where many are asked for.
 type registryLog struct {
 	data    []byte
-	last    map[string]int // where the last line of each id begins
+	asked   int
+	last    map[string]int // where the last line of each id begins; nil: not indexed
 	lines   int
 	torn    bool // the last line is not whole
 	missing bool
@@ -68,7 +71,11 @@ func idOf(key string) string {
 
 func partOf(id string) string { return id[:2] }
 
-func checksumOf(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
+// checksumOf returns what stands at the end of a line: a blank and eight digits.
+func checksumOf(data []byte) string {
+	sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+	return string(hex.AppendEncode([]byte{' '}, sum))
+}
 
 func (e registryEntry) encode() ([]byte, error) {
 	content, err := json.Marshal(e)
@@ -76,39 +83,63 @@ func (e registryEntry) encode() ([]byte, error) {
 		return nil, err
 	}
 	line := fmt.Appendf(nil, "%s %s", idOf(e.Key), content)
-	return fmt.Appendf(line, " %08x\n", checksumOf(line)), nil
+	return append(append(line, checksumOf(line)...), '\n'), nil
 }
 
-// readLog indexes a file of the registry. Lines that are damaged do not count.
+// readLog takes a file of the registry. Lines that are damaged do not count.
 func readLog(data []byte) *registryLog {
-	log := &registryLog{data: data, last: map[string]int{}}
-	for at := 0; at < len(data); {
-		end := bytes.IndexByte(data[at:], '\n')
-		if end < 0 {
-			log.torn = true
-			break
-		}
-		if line := data[at : at+end]; validLine(line) {
-			log.lines++
-			log.last[string(line[:registryID])] = at
-		}
-		at += end + 1
+	return &registryLog{data: data, torn: len(data) > 0 && data[len(data)-1] != '\n'}
+}
+
+// index finds the last line of each id.
+func (l *registryLog) index() map[string]int {
+	if l.last != nil {
+		return l.last
 	}
-	return log
+	l.last = map[string]int{}
+	at := 0
+	for line := range bytes.Lines(l.data) {
+		if body, whole := bytes.CutSuffix(line, []byte{'\n'}); whole && validLine(body) {
+			l.lines++
+			l.last[string(line[:registryID])] = at
+		}
+		at += len(line)
+	}
+	return l.last
+}
+
+// find returns where the last line of an id begins.
+func (l *registryLog) find(id string) (at int, ok bool) {
+	if l.asked++; l.last != nil || l.asked > fewNames {
+		at, ok = l.index()[id]
+		return at, ok
+	}
+	for from := 0; ; {
+		next := bytes.Index(l.data[from:], []byte(id))
+		if next < 0 {
+			return at, ok
+		}
+		next += from
+		from = next + registryID
+		line, _, whole := bytes.Cut(l.data[next:], []byte{'\n'})
+		if (next == 0 || l.data[next-1] == '\n') && whole && validLine(line) {
+			at, ok = next, true
+		}
+	}
 }
 
 func validLine(line []byte) bool {
-	const sum = 9 // a blank and eight digits
+	const sum = 9 // characters of a checksum
 	if len(line) < registryID+1+sum || line[registryID] != ' ' {
 		return false
 	}
 	body := line[:len(line)-sum]
-	return string(line[len(body):]) == fmt.Sprintf(" %08x", checksumOf(body))
+	return string(line[len(body):]) == checksumOf(body)
 }
 
 // entry returns the last entry of an id.
 func (l *registryLog) entry(id string) (registryEntry, bool, error) {
-	at, ok := l.last[id]
+	at, ok := l.find(id)
 	if !ok {
 		return registryEntry{}, false, nil
 	}
@@ -164,7 +195,7 @@ func (r *registry) all() ([]registryEntry, error) {
 		if err != nil {
 			return nil, err
 		}
-		for id := range log.last {
+		for id := range log.index() {
 			if _, later := known[id]; later {
 				continue
 			}
@@ -237,7 +268,7 @@ func (r *registry) fold() error {
 		return nil
 	}
 	moving := map[string][]string{} // ids, by part
-	for id := range journal.last {
+	for id := range journal.index() {
 		moving[partOf(id)] = append(moving[partOf(id)], id)
 	}
 	var unsynced []string
@@ -267,13 +298,14 @@ func (r *registry) foldPart(journal *registryLog, part string, ids []string) ([]
 	}
 	var lines []byte
 	slices.Sort(ids)
+	log.index()
 	if !log.torn && log.lines+len(ids) <= registrySpare+3*len(log.last) || log.missing {
 		for _, id := range ids {
 			lines = append(lines, journal.line(id)...)
 		}
 		return r.append(part, lines, log.missing)
 	}
-	for _, id := range slices.Sorted(maps.Keys(log.last)) {
+	for _, id := range slices.Sorted(maps.Keys(log.index())) {
 		if _, moved := journal.last[id]; moved {
 			continue
 		}

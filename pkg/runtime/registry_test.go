@@ -116,3 +116,30 @@ func TestAFoldThatIsInterruptedLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestSearchingTheRegistryFindsWhatIsIndexed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var data []byte
+		for range rapid.IntRange(0, 30).Draw(t, "lines") {
+			line, err := registryEntry{Key: fmt.Sprint(rapid.IntRange(0, 5).Draw(t, "key")), Digest: rapid.StringMatching(`[0-9a-f]{4}`).Draw(t, "digest")}.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch rapid.IntRange(0, 9).Draw(t, "damage") {
+			case 0: // cut off
+				line = line[:rapid.IntRange(0, len(line)).Draw(t, "length")]
+			case 1: // a bit is another
+				line[rapid.IntRange(0, len(line)-1).Draw(t, "at")] ^= 1
+			}
+			data = append(data, line...)
+		}
+		indexed := readLog(data).index()
+		for key := range 6 {
+			id := idOf(fmt.Sprint(key))
+			at, ok := readLog(data).find(id)
+			if want, there := indexed[id]; ok != there || ok && at != want {
+				t.Fatalf("key %d: searched %d %v, indexed %d %v in %q", key, at, ok, want, there, data)
+			}
+		}
+	})
+}

@@ -54,9 +54,32 @@ type resource struct {
 	expired    bool   // whether a user may log in no more
 	hidden     bool   // what is there now must not be shown
 	reached    bool   // publish has come to it: it may be live
-	wanted     string // identifies what is declared
+	wanted     wish   // what is declared, to compare it with what another says
 	dropped    bool   // another declaration replaced it
 	beforeText string // of files, for people
+}
+
+// wish is what a declaration says of a resource, before it is completed by what
+// is there. Two that are equal are one.
+type wish struct {
+	after        state
+	gone         bool // nothing is to be there
+	owner, group string
+	hash         string
+	expired      bool
+	expectedID   uint32
+	act          string // digest of an act
+}
+
+func wishOf(r *resource) wish {
+	w := wish{gone: r.After == nil, owner: r.owner, group: r.group, hash: r.hash, expired: r.expired, expectedID: r.expectedID}
+	if r.After != nil {
+		w.after = *r.After
+	}
+	if r.Act != nil {
+		w.act = digestOf(r.Act)
+	}
+	return w
 }
 
 // state is how one thing is. The fields that a kind does not use are zero.

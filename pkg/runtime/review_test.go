@@ -78,10 +78,13 @@ func TestTheTrashIsEmptiedAfterItsTime(t *testing.T) {
 		}
 		return found
 	}
+	panel := clock.now
 	perform := func(n int, declaration []string) {
 		runner := machine.start(disk)
 		p := connect(t, Options{Disk: runner.disk, Clock: clock, Runner: runner})
-		p.perform(stageOf(n, aStep("x", declaration)))
+		stage := stageOf(n, aStep("x", declaration))
+		stage.Sequence = panel.UnixMicro()
+		p.perform(stage)
 		must(t, p.close())
 	}
 	disk.Put("/home/acme/mail/1", "x", Attributes{Mode: 0o600})
@@ -98,6 +101,11 @@ func TestTheTrashIsEmptiedAfterItsTime(t *testing.T) {
 	}
 	clock.now = clock.now.Add(2 * 24 * time.Hour)
 	perform(4, d("dir", "/srv/b", "root", "root", "0755"))
+	if found := trash(); len(found) != 5 {
+		t.Errorf("after 31 days of a clock that the panel's does not agree with: %q", found)
+	}
+	panel = clock.now
+	perform(5, d("dir", "/srv/c", "root", "root", "0755"))
 	if found := trash(); len(found) != 0 {
 		t.Errorf("after 31 days: %q", found)
 	}

@@ -129,20 +129,6 @@ func (r *RealRunner) Run(ctx context.Context, child Child) (Result, error) {
 	return r.run(ctx, command, files, child)
 }
 
-// childFiles are the descriptors of a child, on our side.
-type childFiles struct {
-	toClose        []*os.File // the child's ends
-	output, answer *os.File   // ours
-}
-
-func (f *childFiles) close() {
-	for _, file := range append(f.toClose, f.output, f.answer) {
-		if file != nil {
-			_ = file.Close()
-		}
-	}
-}
-
 // prepare makes the command. Its script and its input are files in memory: what
 // is secret is on no disk and in nobody's list of processes.
 func (r *RealRunner) prepare(child Child) (*exec.Cmd, *childFiles, error) {
@@ -178,13 +164,12 @@ func (r *RealRunner) prepare(child Child) (*exec.Cmd, *childFiles, error) {
 			return nil, nil, err
 		}
 		files.toClose = append(files.toClose, script)
-		answer, writer, err := os.Pipe()
+		answer, err := files.openAnswer(child.Kind)
 		if err != nil {
 			files.close()
 			return nil, nil, err
 		}
-		files.answer, files.toClose = answer, append(files.toClose, writer)
-		command.ExtraFiles = []*os.File{input, writer, script} // descriptors 3, 4, 5
+		command.ExtraFiles = []*os.File{input, answer, script} // descriptors 3, 4, 5
 	}
 	output, writer, err := os.Pipe()
 	if err != nil {
@@ -242,23 +227,6 @@ func lookPath(program string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s is not installed", program)
-}
-
-// memoryFile returns a file that is in no file system, for reading from its start.
-func memoryFile(name string, content []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
-	}
-	file := os.NewFile(uintptr(fd), name)
-	if _, err = file.Write(content); err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("writing a file in memory: %w", err)
-	}
-	return file, nil
 }
 
 // run starts the command and sees it, and all that it started, to their end.
@@ -324,8 +292,11 @@ func (r *RealRunner) run(ctx context.Context, command *exec.Cmd, files *childFil
 	}
 	readers.Wait()
 	plain.flush()
-	result.Output, result.Answer = output.String(), answer.data
-	result.ExitCode = exitCode(command)
+	result.Output, result.ExitCode = output.String(), exitCode(command)
+	if files.declared != nil {
+		err = errors.Join(err, answer.readAll(files.declared))
+	}
+	result.Answer = answer.data
 	if err == nil && answer.over {
 		err = errors.New("its answer is too long")
 	}
@@ -337,22 +308,6 @@ func exitCode(command *exec.Cmd) int {
 		return -1
 	}
 	return command.ProcessState.ExitCode()
-}
-
-// limited keeps what is written to it, up to answerLimit.
-type limited struct {
-	data []byte
-	over bool
-}
-
-// Write implements io.Writer.
-func (l *limited) Write(data []byte) (int, error) {
-	if len(l.data)+len(data) > answerLimit {
-		l.over = true
-		return len(data), nil
-	}
-	l.data = append(l.data, data...)
-	return len(data), nil
 }
 
 func startTime(pid int) (uint64, error) {

@@ -37,6 +37,9 @@ func (s *session) begin(ctx context.Context, word wire.Stage) (*operation, error
 	if err := checkOperation(word.Operation); err != nil {
 		return nil, err
 	}
+	if err := checkCounters(word.Counters); err != nil {
+		return nil, err
+	}
 	last, err := m.checkPanel(word.PanelID)
 	if err != nil {
 		return nil, during("adopt", err)
@@ -73,6 +76,10 @@ func (s *session) begin(ctx context.Context, word wire.Stage) (*operation, error
 	// Two operations of one panel may arrive in either order: the larger number stays.
 	unsynced, err = m.setPanel(panelLine{PanelID: word.PanelID, Sequence: max(last.Sequence, word.Sequence)})
 	o.unsynced = append(o.unsynced, unsynced...)
+	if err == nil {
+		unsynced, err = m.keepCounters(ctx, word.Counters)
+		o.unsynced = append(o.unsynced, unsynced...)
+	}
 	return o, err
 }
 
@@ -156,7 +163,7 @@ func (o *operation) declare(ctx context.Context, word wire.Step) error {
 			continue
 		}
 		o.machine.progress(s.Name+": looking at "+k.names[0]+"s", 0, len(resources))
-		more, err := k.observe(ctx, o, resources)
+		more, err := o.look(ctx, s, k, resources)
 		if err != nil {
 			return err
 		}
@@ -166,7 +173,7 @@ func (o *operation) declare(ctx context.Context, word wire.Step) error {
 }
 
 func newStep(word wire.Step) (*step, error) {
-	s := &step{Name: word.Name, Acts: word.Script.Acts, Timeout: word.Timeout}
+	s := &step{Name: word.Name, Setup: word.Setup, Acts: word.Script.Acts, Timeout: word.Timeout}
 	if s.Timeout <= 0 {
 		s.Timeout = DefaultTimeout
 	}
@@ -209,11 +216,9 @@ func (o *operation) take(s *step, d declaration) error {
 		s.Refreshed = append(s.Refreshed, one)
 		return err
 	case "own":
-		if len(d.Arguments) != 2 {
-			return errArguments
-		}
-		s.scopes = append(s.scopes, scope{d.Arguments[0], d.Arguments[1]})
-		return checkScope(s.scopes[len(s.scopes)-1])
+		own, err := parseScope(d.Arguments)
+		s.scopes = append(s.scopes, own)
+		return err
 	}
 	for _, k := range o.allKinds {
 		if !slices.Contains(k.verbs, d.Verb) {
@@ -276,7 +281,7 @@ func isUnit(text string) bool {
 // index enters a resource, once: what two objects declare alike is one
 // resource, and what one of them wants is not removed for another.
 func (o *operation) index(s *step, r *resource) error {
-	r.wanted = digestOf(r.After, r.owner, r.group, r.hash, r.expired, r.Act, r.expectedID)
+	r.wanted = wishOf(r)
 	if o.removedOtherwise(r) {
 		return nil
 	}

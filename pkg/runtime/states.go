@@ -21,6 +21,7 @@ import (
 //
 //	lock            held from PUBLISH to the end
 //	panel           log: panel id and sequence
+//	counters        log: how far the panel's counters are; counters.lock is held for a line
 //	reserve         space to undo with on a full disk
 //	new/ID.PID      an operation's directory before it has its name
 //	open/ID/        an operation that has not ended
@@ -32,16 +33,19 @@ import (
 //	  parked/       what was parked that is no path, with how to purge it
 //	trash.log       what lies in them, and where it was
 const (
-	fileLock       = "lock"
-	filePanel      = "panel"
-	fileReserve    = "reserve"
-	directoryNew   = "new"
-	directoryOut   = "open"
-	directoryEnd   = "ended"
-	directoryReg   = "registry"
-	directoryTrash = "trash"
-	fileState      = "state"
-	filePlan       = "plan"
+	fileLock     = "lock"
+	filePanel    = "panel"
+	fileCounters = "counters"
+	// held while a line of it is written
+	fileCountersLock = "counters.lock"
+	fileReserve      = "reserve"
+	directoryNew     = "new"
+	directoryOut     = "open"
+	directoryEnd     = "ended"
+	directoryReg     = "registry"
+	directoryTrash   = "trash"
+	fileState        = "state"
+	filePlan         = "plan"
 
 	stateSpace = 16 << 10  // set aside for a state log, so that ending needs no space
 	logLimit   = 64 << 10  // the panel's log is written anew above this
@@ -223,19 +227,44 @@ func (r *records) history(id string) (history, error) {
 	return decodeHistory(data)
 }
 
-// months that tombstones may be in: they are kept for 90 days.
-const tombstoneMonths = 5
-
-func (r *records) month(back int) string {
-	now := r.clock.Now().UTC()
-	return time.Date(now.Year(), now.Month()-time.Month(back), 1, 0, 0, 0, 0, time.UTC).Format("2006-01")
+// earlier returns by when things have become old, later when they are made: our
+// clock's time or the panel's, which is in every sequence. A clock that jumps then
+// takes nothing away too soon, as long as the other one is right.
+func (r *records) earlier() time.Time {
+	now, panel := r.times()
+	if panel.Before(now) {
+		return panel
+	}
+	return now
 }
 
-// tombstone returns the end of an operation that has ended; fs.ErrNotExist.
+func (r *records) later() time.Time {
+	now, panel := r.times()
+	if panel.After(now) {
+		return panel
+	}
+	return now
+}
+
+func (r *records) times() (now, panel time.Time) {
+	last, _, _ := r.panel() // where it can't be read, nothing is old
+	return r.clock.Now().UTC(), time.UnixMicro(last.Sequence).UTC()
+}
+
+// tombstoneMonths are the months that are kept, so that it is 90 days at least.
+const tombstoneMonths = 5
+
+const monthFormat = "2006-01"
+
+// tombstone returns the end of an operation that has ended; fs.ErrNotExist. It
+// looks in every month that there is: clocks go forward and back.
 func (r *records) tombstone(id string) (history, error) {
-	// A clock that was set back makes a tombstone lie in what is now the future.
-	for back := -1; back < tombstoneMonths; back++ {
-		data, _, err := r.disk.Read(r.path(directoryEnd, r.month(back), id), ownLimit)
+	months, err := r.disk.List(r.path(directoryEnd))
+	if err != nil {
+		return history{}, err
+	}
+	for _, month := range slices.Backward(months) {
+		data, _, err := r.disk.Read(r.path(directoryEnd, month, id), ownLimit)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -288,7 +317,7 @@ func (r *records) removeAll(name string) error {
 // written already; what goes wrong here is done again by a later session.
 func (r *records) end(id string) error {
 	from := r.path(directoryOut, id)
-	month := r.path(directoryEnd, r.month(0))
+	month := r.path(directoryEnd, r.later().Format(monthFormat))
 	if err := r.disk.MakeDirectory(month, rootOnly); err == nil {
 		err = r.disk.Sync(r.path(directoryEnd))
 		if err != nil {
@@ -324,7 +353,8 @@ func (r *records) end(id string) error {
 func (r *records) purge() {
 	const most = 500
 	months, _ := r.disk.List(r.path(directoryEnd))
-	oldest := r.month(tombstoneMonths - 1)
+	now := r.earlier()
+	oldest := time.Date(now.Year(), now.Month()-(tombstoneMonths-1), 1, 0, 0, 0, 0, time.UTC).Format(monthFormat)
 	for _, month := range months {
 		if month >= oldest {
 			continue

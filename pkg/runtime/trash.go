@@ -41,6 +41,18 @@ func (m *machine) trashFor(directory string) (string, error) {
 	return trash, err
 }
 
+// trashFor is the machine's, which is asked once for each directory.
+func (o *operation) trashFor(directory string) (string, error) {
+	if known, ok := o.trashes[directory]; ok {
+		return known, nil
+	}
+	trash, err := o.machine.trashFor(directory)
+	if err == nil {
+		o.trashes[directory] = trash
+	}
+	return trash, err
+}
+
 // trashName returns a name in a trash that tells when it came there, and from which
 // operation. It begins with the day, for those who empty it.
 func (o *operation) trashName(trash, name string) string {
@@ -50,7 +62,7 @@ func (o *operation) trashName(trash, name string) string {
 		base = base[:100]
 	}
 	return path.Join(trash, strings.Join([]string{
-		o.machine.clock.Now().UTC().Format(trashDay), o.id, strconv.Itoa(o.made), base}, "."))
+		o.machine.records.later().Format(trashDay), o.id, strconv.Itoa(o.made), base}, "."))
 }
 
 const trashDay = "2006-01-02"
@@ -116,7 +128,7 @@ func (m *machine) purgeTrash() {
 	}
 	const most = 20000
 	left := most
-	oldest := m.clock.Now().UTC().Add(-trashRetention).Format(trashDay)
+	oldest := m.earlier().Add(-trashRetention).Format(trashDay)
 	for place := range places {
 		names, err := m.disk.List(place)
 		if err != nil {

@@ -9,7 +9,7 @@ func Default() *Settings {
 		Language:         "en",
 		EmergencyContact: "warn",
 		Log:              Log{Level: "info"},
-		SSH:              SSH{ConnectTimeout: 10 * time.Second, Slots: 4, Agent: true},
+		SSH:              SSH{ConnectTimeout: 10 * time.Second, RetryAfter: time.Minute, Slots: 4, Agent: true},
 		Runtime:          Runtime{Directory: "/var/lib/orchestra", PackageDirectory: "/usr/lib/orchestra"},
 		Lock:             Lock{Wait: 30 * time.Second},
 		Operation:        Operation{Timeout: 15 * time.Minute},

@@ -39,6 +39,8 @@ func keys() []key {
 			bind: func(s *Settings) any { return &s.SSH.KnownHosts }},
 		{name: "ssh.connect_timeout", help: "How long a connection may take to be made",
 			check: between(time.Second, 10*time.Minute), bind: func(s *Settings) any { return &s.SSH.ConnectTimeout }},
+		{name: "ssh.retry_after", help: "How long a server out of reach is left alone by operations that can leave it for later; up to five times as long as it stays so",
+			check: between(0, time.Hour), bind: func(s *Settings) any { return &s.SSH.RetryAfter }},
 		{name: "ssh.slots", help: "Handshakes with one server at a time", check: from(1, 100),
 			bind: func(s *Settings) any { return &s.SSH.Slots }},
 		{name: "ssh.agent", help: "Ask the agent for keys", bind: func(s *Settings) any { return &s.SSH.Agent }},

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"orchestra/pkg/fault"
@@ -91,6 +92,29 @@ func (s *Settings) Explain() []Entry {
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
 	return entries
+}
+
+// Plain returns the value of a setting without quotes, false for one that is
+// unknown, a list or a secret.
+func (s *Settings) Plain(name string) (string, bool) {
+	for _, k := range keys() {
+		if k.name != name || k.secret {
+			continue
+		}
+		switch value := k.bind(s).(type) {
+		case *string:
+			return *value, true
+		case *[]string:
+			return "", false
+		default:
+			text := format(value)
+			if plain, err := strconv.Unquote(text); err == nil {
+				text = plain
+			}
+			return text, true
+		}
+	}
+	return "", false
 }
 
 type loader struct {

@@ -45,6 +45,7 @@ type SSH struct {
 	Identity       string        // the private key's file, "" for the agent only
 	KnownHosts     string        // a further known_hosts file, "" for none
 	ConnectTimeout time.Duration // of connection and handshake together
+	RetryAfter     time.Duration // how long a server out of reach is left alone at first; 0: not at all
 	Slots          int           // handshakes with one server at a time
 	Agent          bool          // ask the agent at SSH_AUTH_SOCK
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,34 @@ ON CONFLICT (name) DO UPDATE SET last = MAX(last, excluded.last)`, name, last[na
 		}
 	}
 	return nil
+}
+
+// DeclaredCounters returns the last numbers of the counters of all nouns: those of
+// their ids, and those of their fields. Counters of single objects are not
+// among them: there are as many as objects.
+func (t *Tx) DeclaredCounters(ctx context.Context) (map[string]int64, error) {
+	var names []string
+	for _, table := range t.store.schema.order {
+		names = append(names, idCounter(table.noun.Name))
+		for _, c := range table.columns {
+			if c.field.Counter != "" {
+				names = append(names, c.field.Counter)
+			}
+		}
+	}
+	list, err := json.Marshal(names)
+	if err != nil {
+		return nil, wrap(err, "reading the counters")
+	}
+	counters := map[string]int64{}
+	err = t.each(ctx, func(rows *sql.Rows) error {
+		var name string
+		var last int64
+		err := rows.Scan(&name, &last)
+		counters[name] = last
+		return err
+	}, "SELECT name, last FROM system_counters WHERE name IN (SELECT value FROM json_each(?))", string(list))
+	return counters, err
 }
 
 // idCounter returns the counter that numbers the objects of a noun.

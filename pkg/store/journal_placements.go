@@ -81,6 +81,7 @@ func (t *Tx) ForgetServer(ctx context.Context, server int64) error {
 		"DELETE FROM system_placement WHERE server = ?",
 		"DELETE FROM system_dirty WHERE server = ?",
 		"DELETE FROM system_debt WHERE server = ?",
+		"DELETE FROM system_outage WHERE server = ?",
 	} {
 		if _, err := t.Exec(ctx, query, server); err != nil {
 			return wrap(err, "forgetting a server")

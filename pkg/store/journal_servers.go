@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 
 	"orchestra/pkg/noun"
 )
@@ -29,19 +30,27 @@ func (t *Tx) ServerState(ctx context.Context, server int64) (ServerState, error)
 }
 
 // NextSequence gives out a new sequence for a server: microseconds of this
-// panel's clock, and greater than the last one in any case. It is no plain
-// counter, because a database restored from a backup would count over the same
-// numbers again and could not be told from the one that was lost.
+// panel's clock, and greater than the last one in any case, by chance where the
+// clock is behind. It is no plain counter, because a database restored from a
+// backup would count over the same numbers again and could not be told from the
+// one that was lost.
 func (t *Tx) NextSequence(ctx context.Context, server int64) (int64, error) {
 	state, err := t.ServerState(ctx, server)
 	if err != nil {
 		return 0, err
 	}
-	sequence := max(state.Sequence+1, t.instant().UnixMicro())
+	sequence := t.instant().UnixMicro()
+	if sequence <= state.Sequence {
+		sequence = state.Sequence + 1 + rand.Int64N(sequenceStep)
+	}
 	_, err = t.Exec(ctx, "INSERT INTO system_server_state (server, sequence, seen) VALUES (?, ?, 0) ON CONFLICT (server) DO UPDATE SET sequence = excluded.sequence",
 		server, sequence)
 	return sequence, wrap(err, "giving out a sequence")
 }
+
+// sequenceStep is how far a sequence may go on where the clock is behind: about
+// a second, in its microseconds.
+const sequenceStep = 1 << 20
 
 // KnowsSequence tells whether this database gave that sequence out to an
 // operation other than the one whose id is named.

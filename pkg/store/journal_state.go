@@ -76,9 +76,19 @@ func (t *Tx) SetOutcomes(ctx context.Context, number int64, outcomes map[int64]S
 // OpenOperations returns the operations that have not ended, oldest first,
 // with their accounts, servers and steps; without their changes.
 func (t *Tx) OpenOperations(ctx context.Context) ([]Operation, error) {
-	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM system_operation WHERE state NOT IN ('done', 'undone') ORDER BY number")
+	return t.operationsWhere(ctx, "state NOT IN ('done', 'undone')")
+}
+
+// OperationsAfter returns the operations that began after that of a number, oldest
+// first, with their accounts, servers and steps; without their changes.
+func (t *Tx) OperationsAfter(ctx context.Context, number int64) ([]Operation, error) {
+	return t.operationsWhere(ctx, "number > ?", number)
+}
+
+func (t *Tx) operationsWhere(ctx context.Context, condition string, args ...any) ([]Operation, error) {
+	rows, err := t.Query(ctx, "SELECT "+operationColumns+" FROM system_operation WHERE "+condition+" ORDER BY number", args...)
 	if err != nil {
-		return nil, wrap(err, "reading the open operations")
+		return nil, wrap(err, "reading the journal")
 	}
 	operations, err := scanOperations(rows)
 	if err != nil {

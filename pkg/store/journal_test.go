@@ -212,6 +212,30 @@ func TestSequencesNeverComeAgain(t *testing.T) {
 	}
 }
 
+// While the clock is behind, two lives of one database count on from the same
+// number, and must not meet.
+func TestALostDatabaseAndItsBackupGiveOtherSequencesWhateverTheClockSays(t *testing.T) {
+	given := map[int64]bool{}
+	for range 20 {
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		s := journalStore(t, func() time.Time { return now })
+		for i := range 3 {
+			now = now.Add(-time.Hour)
+			err := journal(t, s, func(ctx context.Context, tx *Tx) error {
+				n, err := tx.NextSequence(ctx, 1)
+				if i > 0 && given[n] {
+					t.Error("given before:", n)
+				}
+				given[n] = true
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestADirtyMarkKeepsWhatTheServerKnows(t *testing.T) {
 	s := journalStore(t, nil)
 	mark := func(version int64, facts map[string]any) {

@@ -321,6 +321,48 @@ func account(ctx context.Context, view getter, registry *noun.Registry, row noun
 	}
 }
 
+// Owners returns the accounts that rows of one noun belong to, in their order, 0 for
+// none: by one statement for each noun that lies between.
+func (t *Tx) Owners(ctx context.Context, rows []noun.Row) ([]int64, error) {
+	owners := make([]int64, len(rows))
+	at := rows // the rows, then what each belongs to
+	for len(at) > 0 {
+		n := t.Noun(at[0].Noun)
+		if n == nil || n.Owner == "" {
+			return make([]int64, len(rows)), nil
+		}
+		if n.IsAccount() {
+			for i, row := range at {
+				owners[i] = row.ID
+			}
+			return owners, nil
+		}
+		field, _ := n.Field(n.Owner)
+		above := t.Noun(field.Reference)
+		var ids []any
+		for _, row := range at {
+			ids = append(ids, row.Int(n.Owner))
+		}
+		found := map[int64]noun.Row{}
+		if !above.IsAccount() {
+			selected, err := t.Select(ctx, above.Name, noun.Where("id", ids...))
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range selected {
+				found[row.ID] = row
+			}
+		}
+		next := make([]noun.Row, len(at))
+		for i, row := range at {
+			id := row.Int(n.Owner)
+			next[i] = noun.Row{Noun: above.Name, ID: id, Values: found[id].Values}
+		}
+		at = next
+	}
+	return owners, nil
+}
+
 // Complete returns up to limit names of objects that begin with prefix.
 func (t *Tx) Complete(ctx context.Context, name, prefix string, limit int) ([]string, error) {
 	table, err := t.table(name)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // The form of a frame: magic, length of the word (1 byte), length of the
@@ -43,6 +42,7 @@ var (
 type Frame struct {
 	Word    Word
 	Payload json.RawMessage
+	parts   []Part // that came before it
 }
 
 // Decode reads the content into v. An unknown field, a missing content or
@@ -56,7 +56,7 @@ func (f Frame) Decode(v any) error {
 	if _, err := decoder.Token(); err != io.EOF {
 		return fmt.Errorf("content of %s: something after its end", f.Word)
 	}
-	return nil
+	return f.join(v)
 }
 
 // Conn speaks frames over two streams. Send and Receive may be called at the
@@ -66,28 +66,61 @@ type Conn struct {
 	noise  int  // how much may be skipped before the first frame
 	begun  bool // a frame has been received
 	failed error
+	// What came of a word that has parts, and how much may come, in bytes; only
+	// a server takes any.
+	parts     []Part
+	partsSize int
+	most      int
 
-	sending sync.Mutex
-	writer  io.Writer
-	broken  error
+	dividing turn // taken for a word with its parts
+	sending  turn // taken for a frame
+	writer   io.Writer
+	broken   error
 }
+
+// turn is a lock that a writer may hold for as long as the other side does not
+// read. Who waits for it stands at a channel, which a simulated clock (package
+// synctest) takes for waiting; it stands still while somebody waits for a mutex.
+type turn chan struct{}
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
 
 // NewConn returns the server's side of a connection: its input must be frames
 // from the first byte on.
 func NewConn(r io.Reader, w io.Writer) *Conn {
-	return &Conn{reader: bufio.NewReaderSize(r, 64<<10), writer: w}
+	return &Conn{reader: bufio.NewReaderSize(r, 64<<10), writer: w, most: MaxSteps, dividing: make(turn, 1), sending: make(turn, 1)}
 }
 
 // NewPanelConn returns the panel's side: up to MaxNoise bytes before the first
 // frame are skipped, since a login shell may print something of its own.
 func NewPanelConn(r io.Reader, w io.Writer) *Conn {
 	conn := NewConn(r, w)
-	conn.noise = MaxNoise
+	conn.noise, conn.most = MaxNoise, 0
 	return conn
 }
 
-// Send says word. payload is encoded as JSON; nil is sent as {}.
+// Send says word. payload is encoded as JSON; nil is sent as {}. What is too
+// large for one frame goes before it in parts: heartbeats may come in between.
 func (c *Conn) Send(word Word, payload any) error {
+	rest, parts, err := divide(payload)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrUnsent, word, err)
+	}
+	if len(parts) > 0 {
+		c.dividing.take()
+		defer c.dividing.give()
+	}
+	for _, part := range parts {
+		if err := c.send(WordPart, part); err != nil {
+			return err
+		}
+	}
+	return c.send(word, rest)
+}
+
+// send says one frame.
+func (c *Conn) send(word Word, payload any) error {
 	if payload == nil {
 		payload = struct{}{}
 	}
@@ -99,8 +132,8 @@ func (c *Conn) Send(word Word, payload any) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsent, err)
 	}
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	c.sending.take()
+	defer c.sending.give()
 	if c.broken != nil {
 		return c.broken
 	}
@@ -112,19 +145,35 @@ func (c *Conn) Send(word Word, payload any) error {
 	return nil
 }
 
-// Receive returns the next whole frame; io.EOF where the input ended between
-// two frames. Any other error is final.
+// Receive returns the next whole word; io.EOF where the input ended between
+// two frames. Any other error is final. Parts are kept for their word, whose
+// Decode puts them back and refuses one that has not all of them.
 func (c *Conn) Receive() (Frame, error) {
 	if c.failed != nil {
 		return Frame{}, c.failed
 	}
-	frame, err := c.receive()
-	if err != nil {
-		c.failed = err
-		return Frame{}, err
+	for {
+		frame, err := c.receive()
+		if err == io.EOF && len(c.parts) > 0 {
+			err = broken("parts", err)
+		}
+		if err == nil && frame.Word == WordPart {
+			err = c.takePart(frame)
+		}
+		if err != nil {
+			c.failed = err
+			return Frame{}, err
+		}
+		c.begun = true
+		switch frame.Word {
+		case WordPart:
+			continue
+		case WordHeartbeat: // may come in between
+		default:
+			frame.parts, c.parts, c.partsSize = c.parts, nil, 0
+		}
+		return frame, nil
 	}
-	c.begun = true
-	return frame, nil
 }
 
 func (c *Conn) receive() (Frame, error) {
@@ -153,6 +202,9 @@ func (c *Conn) receive() (Frame, error) {
 	body, err := readSize(c.reader, wordSize+int(size))
 	if err != nil {
 		return Frame{}, broken("content", err)
+	}
+	if Word(body[:wordSize]) == WordPart && (c.most == 0 || size > maxPart) {
+		return Frame{}, fmt.Errorf("%w: a part of %d bytes", ErrBroken, size)
 	}
 	hash.Write(body)
 	sum := make([]byte, sha256.Size)

@@ -10,6 +10,7 @@ type Word string
 
 // Words of the panel.
 const (
+	WordPart    Word = "PART"    // Part, before a STAGE or an OBSERVE that is large
 	WordStage   Word = "STAGE"   // Stage
 	WordPublish Word = "PUBLISH" // Publish
 	WordReload  Word = "RELOAD"  // Reload
@@ -31,7 +32,7 @@ const (
 	WordKept      Word = "KEPT"      // Report
 	WordUndone    Word = "UNDONE"    // Report
 	WordObserved  Word = "OBSERVED"  // Report, with Differences
-	WordAdopted   Word = "ADOPTED"   // Report
+	WordAdopted   Word = "ADOPTED"   // Report, with Counters
 	WordProbed    Word = "PROBED"    // Probed
 	WordFailed    Word = "FAILED"    // Report, with Failure
 	WordConflict  Word = "CONFLICT"  // Report, with Failure
@@ -78,11 +79,15 @@ type OpenOperation struct {
 
 // Stage asks for everything to be made ready beside the live files.
 type Stage struct {
-	Operation string        `json:"operation"` // 32 hexadecimal digits
-	PanelID   string        `json:"panel"`
-	Sequence  int64         `json:"sequence"`
-	Steps     []Step        `json:"steps"`
-	LockWait  time.Duration `json:"lock_wait"` // how long PUBLISH may wait for the server's own lock
+	Operation string `json:"operation"` // 32 hexadecimal digits
+	PanelID   string `json:"panel"`
+	Sequence  int64  `json:"sequence"`
+	Steps     []Step `json:"steps"`
+	Parts     int    `json:"parts,omitempty"` // that went before; Send and Decode see to them
+	// Counters say which numbers the panel has given, by name: the last of each.
+	// The server keeps the largest it hears, and knows nothing of what they mean.
+	Counters map[string]int64 `json:"counters,omitempty"`
+	LockWait time.Duration    `json:"lock_wait"` // how long PUBLISH may wait for the server's own lock
 }
 
 // Step is one backend's part in an operation on one server.
@@ -146,6 +151,7 @@ type Undo struct {
 // Observe compares what the steps declare with what is there, changing nothing.
 type Observe struct {
 	Steps []Step `json:"steps"`
+	Parts int    `json:"parts,omitempty"` // as in Stage
 	// Drift compares three ways, with the hashes last kept here.
 	Drift bool `json:"drift,omitempty"`
 	// Leftovers also reports what is ours within the steps' scopes and not declared.
@@ -179,6 +185,8 @@ type Report struct {
 	Steps     []StepReport  `json:"steps,omitempty"`
 	Failure   *Failure      `json:"failure,omitempty"`
 	Duration  time.Duration `json:"duration"`
+	// Counters, in ADOPTED, are the largest that the server has ever heard.
+	Counters map[string]int64 `json:"counters,omitempty"`
 }
 
 // StepReport is what became of one step.
@@ -204,14 +212,26 @@ type KindCount struct {
 
 // Difference is one resource that is not as declared.
 type Difference struct {
-	Kind     string `json:"kind"`     // file, directory, link, entry, user, group, member, act
-	Resource string `json:"resource"` // its path or name
-	// Reason: changed, missing, left-over; with Drift also hand-edited, stale.
-	Reason string `json:"reason"`
-	Before string `json:"before,omitempty"` // "" for none; a secret is shown as "secret"
-	After  string `json:"after,omitempty"`
-	Object string `json:"object,omitempty"` // "user acme"
+	Kind     string `json:"kind"`             // file, directory, link, entry, user, group, member, act
+	Resource string `json:"resource"`         // its path or name
+	Reason   string `json:"reason"`           // one of the Reason constants
+	Before   string `json:"before,omitempty"` // "" for none; a secret is shown as "secret"
+	After    string `json:"after,omitempty"`
+	Object   string `json:"object,omitempty"` // "user acme"
 }
+
+// Reasons of differences. With Drift, what was last kept on the server tells who
+// made one; without, or where nothing was kept, it is missing, changed or left over.
+const (
+	ReasonMissing    = "missing"     // it should be there and is not
+	ReasonChanged    = "changed"     // it is otherwise
+	ReasonLeftOver   = "left-over"   // it is there and should not be
+	ReasonStale      = "stale"       // as it was last kept: the server was not told since
+	ReasonHandEdited = "hand-edited" // not as it was last kept: somebody else changed it
+	ReasonRemoved    = "removed"     // it was kept, and somebody else removed it
+	ReasonConflict   = "conflict"    // something else is in its place: After says what
+	ReasonOwed       = "owed"        // the panel's word for what it owes to the server
+)
 
 // Codes of failures, for those who decide by them what to type next.
 const (

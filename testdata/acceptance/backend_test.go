@@ -29,6 +29,11 @@ func TestTheBackendOfTheGuide(t *testing.T) {
 	if shown := onHost(t, host, look); !strings.HasSuffix(shown, "\n1\n") {
 		t.Errorf("an enabled user has no crontab: %q", shown)
 	}
+	// Crontabs of others in the same place are not ours, and so not left over.
+	onHost(t, host, "echo '# mine' | crontab -u games -; echo '# edited' >>/var/spool/cron/crontabs/guide-one")
+	wantDrift(t, p.drift(t, 11), host.Name+" file /var/spool/cron/crontabs/guide-one: hand-edited")
+	onHost(t, host, "crontab -u games -r; sed -i '/^# edited$/d' /var/spool/cron/crontabs/guide-one")
+	wantDrift(t, p.drift(t, 0))
 	p.must(t, "account", "delete", "guide", "--yes")
 	wantAsBefore(t, before)
 }

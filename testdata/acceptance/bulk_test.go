@@ -30,7 +30,17 @@ func TestTenThousandUsersInOneBatch(t *testing.T) {
 	if count := strings.TrimSpace(onHost(t, host, "grep -c ^bulk- /etc/passwd")); count != "10000" {
 		t.Errorf("%s users are on %s", count, host.Name)
 	}
+	onHost(t, host, "usermod -s /bin/bash bulk-07777")
+	compared := p.run(t, "", "drift", "-o", "json", "--jq", ".[] | .server + \" \" + .object + \" \" + .reason")
+	if compared.Code != 11 || compared.Stdout != host.Name+" user bulk-07777 hand-edited\n" {
+		t.Errorf("wanted one difference: exit code %d, %.2000s %.2000s", compared.Code, compared.Stdout, compared.Stderr)
+	}
+	t.Logf("compared on three servers: %v, %d MiB", compared.Duration, compared.MaxRSS/mebibyte)
+	if compared.MaxRSS > 256*mebibyte {
+		t.Errorf("the panel took %d MiB to compare", compared.MaxRSS/mebibyte)
+	}
 	p.must(t, "account", "delete", "bulk", "--yes")
+	p.must(t, "drift")
 	wantAsBefore(t, before)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ type bench struct {
 	directory string
 	rounds    int
 	table     table
+	// What the same costs while little is stored.
+	fewRead asked
+	fewAdd  spent
 }
 
 // spent is what one command cost.
@@ -129,16 +133,25 @@ func (b *bench) onAll(do func(*fleet.Host) error) (time.Duration, error) {
 	return time.Since(started), errors.Join(failures...)
 }
 
-// median does something several times and returns the median of what it cost.
+// median does something several times and returns the medians of what it cost.
 func (b *bench) median(do func(round int) (spent, error)) (spent, error) {
-	var all []spent
-	for round := range b.rounds {
+	return medianOf(b.rounds, do)
+}
+
+func medianOf(rounds int, do func(round int) (spent, error)) (spent, error) {
+	var wall, cpu []time.Duration
+	var memory []int64
+	for round := range rounds {
 		one, err := do(round)
 		if err != nil {
 			return spent{}, err
 		}
-		all = append(all, one)
+		wall, cpu, memory = append(wall, one.wall), append(cpu, one.cpu), append(memory, one.memory)
 	}
-	slices.SortFunc(all, func(a, b spent) int { return int(a.wall - b.wall) })
-	return all[len(all)/2], nil
+	return spent{wall: middle(wall), cpu: middle(cpu), memory: middle(memory)}, nil
+}
+
+func middle[T cmp.Ordered](all []T) T {
+	slices.Sort(all)
+	return all[len(all)/2]
 }

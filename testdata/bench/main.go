@@ -17,29 +17,35 @@ func main() {
 	binary := flag.String("orchestra", filepath.Join("build", "orchestra"), "the binary to measure")
 	rounds := flag.Int("rounds", 5, "how often each thing is measured; the median counts")
 	quick := flag.Bool("quick", false, "leave out what takes minutes")
+	ansible := flag.Bool("ansible", true, "compare with Ansible, which takes most of the time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, *binary, *rounds, *quick); err != nil {
+	if err := measure(ctx, *binary, *rounds, *quick, *ansible); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, binary string, rounds int, quick bool) error {
+func measure(ctx context.Context, binary string, rounds int, quick, ansible bool) error {
 	b, err := open(ctx, binary, rounds)
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	b.table.begin()
-	for _, work := range []func(context.Context) error{b.startUp, b.oneUser, b.hundredUsers} {
+	all := []func(context.Context) error{b.startUp, b.firstContact, b.oneUser, b.few, b.hundredUsers}
+	if !quick {
+		// What many is about, and what it is compared with, comes before it.
+		if ansible {
+			all = append(all, b.againstAnsible)
+		}
+		all = append(all, b.together, b.batch, b.many)
+	}
+	for _, work := range all {
 		if err := work(ctx); err != nil {
 			return err
 		}
 	}
-	if quick {
-		return nil
-	}
-	return b.batch(ctx)
+	return nil
 }

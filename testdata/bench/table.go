@@ -40,6 +40,16 @@ func (table) absolute(work string, measured, target time.Duration) {
 	fmt.Printf("| %s | %v | | | %v | %s |\n", work, measured.Round(100*time.Microsecond), target, verdict(measured <= target))
 }
 
+// count prints a number that may be at most so much.
+func (table) count(work string, measured, target int) {
+	fmt.Printf("| %s | %d | | | at most %d | %s |\n", work, measured, target, verdict(measured <= target))
+}
+
+// unmeasured says that something is missing, and why.
+func (table) unmeasured(work, why string) {
+	fmt.Printf("| %s | not measured: %s | | | | |\n", work, why)
+}
+
 func (table) memory(work string, measured, target int64) {
 	fmt.Printf("| %s, memory | %d MiB | | | %d MiB | %s |\n", work, measured>>20, target>>20, verdict(measured <= target))
 }

@@ -48,8 +48,13 @@ var documents = []struct {
 	}},
 }
 
+// byHand begins what somebody does on h11 without the panel.
+const byHand = `ssh -F none -i "$(orchestra config show ssh.identity)" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@192.0.2.11 `
+
 // after is run behind a command, where the document lets the reader do something else than type.
 var after = map[string]string{
+	"orchestra drift": byHand + `usermod --shell /bin/bash acme-web`,
+	"orchestra drift user acme-web --diff # exit 11": byHand + `usermod --shell /bin/sh acme-web`,
 	"orchestra backend new user-crontab": `cp "$ROOT"/docs/examples/backends/user-crontab/* "$CONFIG_DIRECTORY"/backends/user-crontab/`,
 }
 

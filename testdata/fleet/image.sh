@@ -4,7 +4,7 @@
 ROLES=${SELF%/*}/roles
 # What every host has, whatever its role.
 PACKAGES=(systemd systemd-sysv libpam-systemd dbus openssh-server iproute2 iputils-ping procps psmisc
-  acl cron at rsync python3-minimal sudo ca-certificates logrotate quota zsh)
+  acl cron at rsync python3 sudo ca-certificates logrotate quota zsh)
 
 # load_role ROLE: sets ROLE_PACKAGES, ROLE_UNITS and, where the image is to be prepared, the function prepare.
 load_role() {

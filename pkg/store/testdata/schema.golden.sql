@@ -149,6 +149,12 @@ CREATE TABLE system_operation_step (
 	PRIMARY KEY (operation, server, backend)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE system_outage (
+	server INTEGER PRIMARY KEY,
+	since  INTEGER NOT NULL,
+	tried  INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE system_panel (
 	one INTEGER PRIMARY KEY CHECK (one = 1),
 	id  TEXT NOT NULL

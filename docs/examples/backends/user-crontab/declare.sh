@@ -17,3 +17,5 @@ declare_crontab() {
 
 need cron
 each_object declare_crontab
+# Others have crontabs there as well: ours are those that we have put there.
+own file "$crontabs"
