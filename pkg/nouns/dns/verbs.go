@@ -19,7 +19,7 @@ func domainVerbs() []noun.Verb {
 		dsVerb(),
 		{
 			Name: "export", Help: "Print the zone file of a domain, for another system",
-			Example: "orchestra domain export example.org > example.org.zone", Show: showZone,
+			Example: "orchestra domain export example.org", Show: showZone,
 		},
 		{
 			Name: "resign", Help: "Give a zone a new serial number, and have it loaded and signed again",
