@@ -15,8 +15,10 @@ import (
 )
 
 func TestEmbeddedBackendsPassTheirOwnCheck(t *testing.T) {
-	for _, finding := range backend.Check("unix-user") {
-		t.Errorf("%s:%d: %s", finding.File, finding.Line, finding.Text)
+	for _, name := range []string{"unix-user", "bind9-master", "bind9-slave"} {
+		for _, finding := range backend.Check(name) {
+			t.Errorf("%s: %s:%d: %s", name, finding.File, finding.Line, finding.Text)
+		}
 	}
 }
 

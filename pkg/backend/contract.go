@@ -26,6 +26,7 @@ type Backend struct {
 	Method   string        // OnServer or Panel
 	Actions  []string      // "save", "delete" and named ones
 	Programs []string      // what it needs on a server
+	Peers    []string      // backends of whose servers it is told the addresses
 	Settings []string      // of the panel, that it is told
 	Timeout  time.Duration // of each child process; default 60 s
 	Help     string        // one line

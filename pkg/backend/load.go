@@ -156,13 +156,14 @@ type manifest struct {
 	Method      string        `toml:"method"`
 	Actions     []string      `toml:"actions"`
 	Programs    []string      `toml:"programs"`
+	Peers       []string      `toml:"peers"`
 	Settings    []string      `toml:"settings"`
 	Timeout     string        `toml:"timeout"`
 	VerifyLogin bool          `toml:"verify_login"`
 	timeout     time.Duration // parsed
 }
 
-var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "settings", "timeout", "verify_login"}
+var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "peers", "settings", "timeout", "verify_login"}
 
 // read reads the backend in folder.
 func read(folder fs.FS, name string) (*Backend, error) {
@@ -179,7 +180,7 @@ func read(folder fs.FS, name string) (*Backend, error) {
 	}
 	b := &Backend{
 		Name: name, Noun: m.Noun, Related: m.Related, Kind: m.Kind, Method: m.Method, Actions: m.Actions,
-		Programs: m.Programs, Settings: m.Settings, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
+		Programs: m.Programs, Peers: m.Peers, Settings: m.Settings, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
 	}
 	for _, script := range []struct {
 		file     string

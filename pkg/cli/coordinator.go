@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"orchestra/pkg/backend"
 	"orchestra/pkg/noun"
 	"orchestra/pkg/nouns/accounts"
+	"orchestra/pkg/nouns/dns"
 	"orchestra/pkg/nouns/servers"
 	"orchestra/pkg/operation"
 	"orchestra/pkg/settings"
@@ -22,7 +24,7 @@ func (a *app) nouns() []*noun.Noun {
 		}
 		return loaded
 	}
-	return append(accounts.Nouns(current), servers.Nouns(a.backendNames)...)
+	return slices.Concat(accounts.Nouns(current), dns.Nouns(), servers.Nouns(a.backendNames))
 }
 
 // catalogue loads the backends, once.

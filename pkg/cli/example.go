@@ -63,7 +63,9 @@ func verbExample(n *noun.Noun, verb string) string {
 		if !required {
 			optional++
 		}
-		words = append(words, "--"+field.Flag(), exampleValue(n, field))
+		if words = append(words, "--"+field.Flag()); field.Holds() != noun.HoldsBoolean {
+			words = append(words, exampleValue(n, field))
+		}
 	}
 	return quoteWords(words)
 }

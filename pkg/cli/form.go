@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -77,6 +78,9 @@ func (f *form) addOptions(a *app, batch bool) {
 		}
 	}
 	for _, field := range f.own.Options {
+		if slices.Contains(f.own.Positional, field.Name) {
+			continue
+		}
 		if field.Secret != nil {
 			secret := &secretInput{field: field}
 			f.secrets = append(f.secrets, secret)
@@ -128,7 +132,9 @@ func takesNames(verb string) bool {
 func (f *form) usage() string {
 	switch {
 	case f.own != nil && f.own.WithoutObject:
-		return ""
+		return strings.ToUpper(strings.Join(f.own.Positional, " "))
+	case f.noun.Words != "":
+		return f.noun.Words
 	case takesNames(f.verb):
 		return "NAME..."
 	case f.verb == "add" || f.verb == "ensure":
@@ -174,11 +180,9 @@ func (f *form) readArguments(a *app, m *mutation, args []string) error {
 	}
 	usage := "orchestra " + f.noun.Name + " " + f.verb + " " + f.usage()
 	if f.own != nil && f.own.WithoutObject {
-		if len(args) > 0 {
-			return fault.New(fault.Usage, "%s takes no argument, but there is %q", f.noun.Name+" "+f.verb, shown(args[0]))
-		}
-		return nil
+		return f.readPositional(a, m, args)
 	}
+	args = joinKey(f.noun, args)
 	if len(args) == 0 {
 		return fault.New(fault.Usage, "%s needs the name of the %s", f.noun.Name+" "+f.verb, f.noun.Name).WithHint("%s", usage)
 	}
@@ -206,6 +210,37 @@ func (f *form) readArguments(a *app, m *mutation, args []string) error {
 		return fault.New(fault.Usage, "%s has one argument too many: %q", f.noun.Name+" "+f.verb, shown(rest[0])).WithHint("%s", usage)
 	}
 	return f.readName(m)
+}
+
+// readPositional reads the arguments of a verb that takes no object.
+func (f *form) readPositional(a *app, m *mutation, args []string) error {
+	for _, name := range f.own.Positional {
+		if len(args) == 0 {
+			return fault.New(fault.Usage, "%s needs also: %s", f.noun.Name+" "+f.verb, strings.ToUpper(name)).WithHint("for example: %s", f.own.Example)
+		}
+		at := slices.IndexFunc(f.own.Options, func(option noun.Field) bool { return option.Name == name })
+		value, err := parseField(a.registry, f.own.Options[at], args[:1])
+		if err != nil {
+			return aboutField(err, f.noun.Name+"."+name)
+		}
+		m.set(name, value)
+		m.arguments, args = append(m.arguments, args[0]), args[1:]
+	}
+	if len(args) > 0 && len(f.own.Positional) == 0 {
+		return fault.New(fault.Usage, "%s takes no argument, but there is %q", f.noun.Name+" "+f.verb, shown(args[0]))
+	}
+	if len(args) > 0 {
+		return fault.New(fault.Usage, "%s has one argument too many: %q", f.noun.Name+" "+f.verb, shown(args[0])).WithHint("for example: %s", f.own.Example)
+	}
+	return nil
+}
+
+// joinKey makes one argument of several where they are the key of one object.
+func joinKey(n *noun.Noun, args []string) []string {
+	if n.Words == "" || len(args) < 2 {
+		return args
+	}
+	return []string{strings.Join(args, " ")}
 }
 
 // readName checks the name of a new object and puts those of others into the

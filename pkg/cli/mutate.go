@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,9 @@ import (
 // mutate runs mutations as one operation: all of them happen, or none.
 func (a *app) mutate(ctx context.Context, mutations []*mutation, command string) error {
 	a.command = command
+	if err := a.gather(ctx, mutations); err != nil {
+		return err
+	}
 	if err := seal(ctx, mutations); err != nil {
 		return err
 	}
@@ -36,6 +40,49 @@ func (a *app) mutate(ctx context.Context, mutations []*mutation, command string)
 		destructive = destructive || m.destructive()
 	}
 	return a.operate(ctx, request, destructive, generatedSecrets(mutations))
+}
+
+// gather lets verbs fetch what they need from outside, before anything is locked.
+func (a *app) gather(ctx context.Context, mutations []*mutation) error {
+	for _, m := range mutations {
+		if m.own == nil || m.own.Gather == nil {
+			continue
+		}
+		values, err := m.own.Gather(ctx, m.values.Clone(), a.readInput)
+		if err != nil {
+			return m.located(err)
+		}
+		m.values = values
+	}
+	return nil
+}
+
+// inputLimit is the largest file that a verb takes, in bytes.
+const inputLimit = 64 << 20
+
+// readInput returns a file that was named on the command line; - is the standard input.
+func (a *app) readInput(name string) ([]byte, error) {
+	in := a.process.Streams.In
+	if name != "-" {
+		file, err := os.Open(a.process.path(name))
+		if err != nil {
+			return nil, fault.New(fault.Usage, "the file cannot be read").Because(err)
+		}
+		defer file.Close() //nolint:errcheck // it was only read
+		in = file
+	} else if a.stdinTaken {
+		return nil, fault.New(fault.Usage, "the standard input is read already")
+	} else {
+		a.stdinTaken = true
+	}
+	text, err := io.ReadAll(io.LimitReader(in, inputLimit+1))
+	if err != nil {
+		return nil, fault.New(fault.Usage, "the file cannot be read").Because(err)
+	}
+	if len(text) > inputLimit {
+		return nil, fault.New(fault.Invalid, "%s is larger than %d MiB", name, inputLimit>>20)
+	}
+	return text, nil
 }
 
 func applyAll(ctx context.Context, plan noun.Planner, mutations []*mutation) error {

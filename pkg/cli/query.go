@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"sort"
 	"strings"
 
@@ -176,7 +178,7 @@ func fillTable(table *output.Table, rows []noun.Row) {
 
 // showVerb completes the command `NOUN show NAME`.
 func (a *app) showVerb(command *cobra.Command, n *noun.Noun) {
-	command.Use = "show NAME"
+	command.Use = "show " + cmp.Or(n.Words, "NAME")
 	command.Flags().AddFlagSet(a.listFlags(false))
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		name, err := oneName(n, "show", args)
@@ -191,6 +193,7 @@ func (a *app) showVerb(command *cobra.Command, n *noun.Noun) {
 
 // oneName returns the one argument of a verb that takes a name.
 func oneName(n *noun.Noun, verb string, args []string) (string, error) {
+	args = joinKey(n, args)
 	switch {
 	case len(args) == 0 || strings.TrimSpace(args[0]) == "":
 		return "", fault.New(fault.Usage, "%s needs the name of the %s", n.Name+" "+verb, n.Name).
@@ -256,6 +259,10 @@ func (a *app) ask(ctx context.Context, n *noun.Noun, own *noun.Verb, m *mutation
 	if err != nil {
 		return err
 	}
+	if answer.Text != "" && a.format() == output.FormatTable && len(a.flags.columns) == 0 {
+		_, err := io.WriteString(a.process.Streams.Out, answer.Text)
+		return err
+	}
 	table := output.Table{}
 	for _, name := range answer.Columns {
 		column := output.Column{Name: name, Listed: true}
@@ -284,5 +291,8 @@ func (a *app) ask(ctx context.Context, n *noun.Noun, own *noun.Verb, m *mutation
 		}
 		table.Rows = append(table.Rows, cells)
 	}
-	return a.printList(table)
+	if err := a.printList(table); err != nil || !answer.Differs {
+		return err
+	}
+	return &exitCode{fault.Differences.ExitCode()}
 }

@@ -37,6 +37,15 @@ type Noun struct {
 	// Key is the field by which people call an object: "name".
 	Key string
 
+	// Words says that people give the key as several arguments, which make it
+	// when they are joined by spaces: "record add www.example.org A 192.0.2.9".
+	// It is what help calls them: "NAME TYPE VALUE"; "" is one argument, NAME.
+	Words string
+
+	// Complete returns the key that is meant by what somebody typed, where that
+	// depends on other objects; or nil.
+	Complete func(ctx context.Context, view View, key string) (string, error)
+
 	// Owner is the field that references the owning account, "" where objects
 	// belong to nobody. For the account noun itself it is "id".
 	Owner string
@@ -63,6 +72,11 @@ type Noun struct {
 
 	// Cascade adds the further changes that this change brings, in the same operation.
 	Cascade func(ctx context.Context, plan Planner, change Change) error
+
+	// Claims returns further values that an operation claims with a change, so
+	// that no other one decides on the same thing meanwhile; or nil. Unique fields
+	// and the object itself are claimed anyway.
+	Claims func(change Change) []string
 
 	// Guard refuses a deletion by the verb delete (not one by a cascade), or nil.
 	Guard func(ctx context.Context, plan Planner, row Row) error
@@ -191,6 +205,11 @@ type Verb struct {
 	Options []Field
 	// WithoutObject says that the verb takes no NAME.
 	WithoutObject bool
+	// Positional are the options that a verb without object takes as arguments.
+	Positional []string
+	// Gather fetches what Plan needs from outside, once, before anything is
+	// locked; read returns a file, "-" is the standard input. Or nil.
+	Gather func(ctx context.Context, options Values, read func(name string) ([]byte, error)) (Values, error)
 	// Destructive verbs preview and ask on a terminal, or want --yes.
 	Destructive bool
 	// Plan mutates: it adds changes to the operation. One of Plan and Show is set.
@@ -203,4 +222,9 @@ type Verb struct {
 type Table struct {
 	Columns []string
 	Rows    []Values
+	// Text is the answer as it is printed where no format is asked for, such as
+	// the text of a zone; "" is the table.
+	Text string
+	// Differs says that something is not as it should be: exit code 11.
+	Differs bool
 }

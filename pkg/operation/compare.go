@@ -171,6 +171,7 @@ func (p *comparing) addRows(ctx context.Context, tx *store.Tx, declared *noun.No
 	for _, placement := range placed {
 		where[placement.Object] = append(where[placement.Object], placement)
 	}
+	on := placedByObject(placed)
 	for i, row := range rows {
 		for _, placement := range where[row.ID] {
 			told, server := p.c.options.Backends.Backend(placement.Backend), p.into.servers[placement.Server]
@@ -178,7 +179,7 @@ func (p *comparing) addRows(ctx context.Context, tx *store.Tx, declared *noun.No
 				continue
 			}
 			object := backend.Object{
-				Action: "save", Noun: declared.Name, ID: row.ID, Name: row.Text(declared.Key), Facts: computed[i],
+				Action: "save", Noun: declared.Name, ID: row.ID, Name: row.Text(declared.Key), Facts: withPeers(computed[i], told, on[row.ID], p.into.servers),
 				Before: p.marks[placement].Facts,
 			}
 			delete(p.marks, placement)

@@ -238,11 +238,28 @@ func (r *run) publish(ctx context.Context) error {
 			return err
 		}
 	}
-	live = slices.DeleteFunc(live, func(id int64) bool { return r.dropped[id] })
-	return r.sieve(r.on(live, func(s *session) error {
-		_, err := s.ask(ctx, r.patience(s.server.ID), reload)
-		return err
-	}))
+	return r.reload(ctx, live, reload)
+}
+
+// reload tells the daemons of the servers, those of the first wave first: a slave
+// asks its master for what that has loaded.
+func (r *run) reload(ctx context.Context, live []int64, reload question) error {
+	for _, wave := range r.waves() {
+		var ids []int64
+		for _, id := range live {
+			if !r.dropped[id] && r.stepsOn(id)[0].wave == wave {
+				ids = append(ids, id)
+			}
+		}
+		err := r.sieve(r.on(ids, func(s *session) error {
+			_, err := s.ask(ctx, r.patience(s.server.ID), reload)
+			return err
+		}))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) publishing(steps []*step) question {

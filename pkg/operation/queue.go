@@ -127,6 +127,7 @@ func (c *Coordinator) convergeNoun(ctx context.Context, tx *store.Tx, name strin
 	if err != nil {
 		return err
 	}
+	on := placedByObject(placed)
 	stays := map[store.Placement]bool{}
 	for _, placement := range placed {
 		stays[placement] = true
@@ -142,6 +143,9 @@ func (c *Coordinator) convergeNoun(ctx context.Context, tx *store.Tx, name strin
 		told := c.options.Backends.Backend(one.Backend)
 		if told == nil {
 			return missingBackend(one.Backend)
+		}
+		if object.Action == "save" {
+			object.Facts = withPeers(object.Facts, told, on[one.Object], p.servers)
 		}
 		key := stepKey{one.Server, one.Backend}
 		if by[key] == nil {

@@ -29,6 +29,7 @@ type subject struct {
 	factsAfter  noun.Facts
 	targets     map[string]map[int64]bool // servers that the routes now say, by backend
 	placed      map[string]map[int64]bool // servers where it is, by backend
+	withPeers   map[string]map[string]any // facts with the addresses of peers, once for all servers
 }
 
 type subjectKey struct {

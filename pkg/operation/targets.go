@@ -56,7 +56,7 @@ func (c *Coordinator) target(p *plan, old, routed topology, all *subjects) error
 			if told == nil {
 				return missingBackend(name)
 			}
-			if err := c.targetOne(p, s, told, routed, by); err != nil {
+			if err := c.targetOne(p, s, told, old, routed, by); err != nil {
 				return err
 			}
 		}
@@ -69,14 +69,14 @@ func (c *Coordinator) target(p *plan, old, routed topology, all *subjects) error
 }
 
 // targetOne adds what becomes of one object by one backend.
-func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, routed topology, by map[stepKey]*step) error {
+func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, old, routed topology, by map[stepKey]*step) error {
 	servers := maps.Clone(s.placed[told.Name])
 	if servers == nil {
 		servers = map[int64]bool{}
 	}
 	maps.Copy(servers, s.targets[told.Name])
 	for _, id := range sortedKeys(servers) {
-		objects := s.objects(told.Name, id)
+		objects := s.objects(told, id, old, routed)
 		placement := store.Placement{Noun: s.noun, Object: s.id, Backend: told.Name, Server: id}
 		wanted, is := s.targets[told.Name][id], s.placed[told.Name][id]
 		if wanted && !is {
@@ -112,22 +112,24 @@ func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, rout
 
 // objects returns what a backend on a server is told about an object; nothing
 // where all is there as it should be.
-func (s *subject) objects(backendName string, server int64) []backend.Object {
+func (s *subject) objects(told *backend.Backend, server int64, old, routed topology) []backend.Object {
 	object := backend.Object{Action: "save", Noun: s.noun, ID: s.id, Name: s.name}
-	is := s.placed[backendName][server]
-	if !s.targets[backendName][server] {
-		object.Action, object.Facts = "delete", s.factsBefore
+	is := s.placed[told.Name][server]
+	before := s.peered("before", s.factsBefore, told, s.placed, old.servers)
+	if !s.targets[told.Name][server] {
+		object.Action, object.Facts = "delete", before
 		return []backend.Object{object}
 	}
-	object.Facts = s.factsAfter
+	after := s.peered("after", s.factsAfter, told, s.targets, routed.servers)
+	object.Facts = after
 	if is {
-		object.Before = s.factsBefore
+		object.Before = before
 	}
 	var objects []backend.Object
-	save := !is || s.told && !reflect.DeepEqual(s.factsBefore, s.factsAfter)
+	save := !is || (s.told || s.moves()) && !reflect.DeepEqual(before, after)
 	for _, sent := range s.sent {
-		with := make(map[string]any, len(s.factsAfter)+len(sent.Values))
-		maps.Copy(with, s.factsAfter)
+		with := make(map[string]any, len(after)+len(sent.Values))
+		maps.Copy(with, after)
 		for name, value := range sent.Values {
 			with[name] = value
 		}

@@ -85,10 +85,13 @@ func isName(text string) bool {
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
+// mostKeys is how many keys one call of a function is given at most.
+const mostKeys = 2000
+
 // byFunction groups acts that can go to one child, at most so many at once as
 // the arguments of a process can hold.
 func byFunction(resources []*resource, function func(*actCall) string) [][]*resource {
-	const most, mostBytes = 2000, 256 << 10
+	const most, mostBytes = mostKeys, 256 << 10
 	type group struct {
 		resources []*resource
 		bytes     int

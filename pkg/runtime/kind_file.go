@@ -17,8 +17,11 @@ import (
 )
 
 // fileKind brings about whole files: `file PATH OWNER GROUP MODE CONTENT [new]
-// [secret]` and `absent PATH`.
+// [secret] [grows MARK [AHEAD]]` and `absent PATH`.
 type fileKind struct{}
+
+// fileWords may follow the content of a file.
+var fileWords = []string{"new", "secret", "grows"}
 
 const (
 	fileLimit = 256 << 20 // the largest live file that is replaced, in bytes
@@ -44,23 +47,33 @@ func (fileKind) declare(s *step, d declaration) (*resource, error) {
 		After: &state{Type: TypeFile}, owner: d.Arguments[1], group: d.Arguments[2],
 	}
 	r.After.Mode = mode
-	for _, word := range d.Arguments[5:] {
-		switch word {
-		case "new":
+	for words := d.Arguments[5:]; len(words) > 0; words = words[1:] {
+		switch {
+		case words[0] == "new":
 			r.new = true
-		case "secret":
+		case words[0] == "secret":
 			r.Secret = true
+		case words[0] == "grows" && len(words) > 1 && words[1] != "":
+			r.mark, words = words[1], words[1:]
+			r.ahead = 1
+			if len(words) > 1 && !slices.Contains(fileWords, words[1]) {
+				if r.ahead, err = strconv.ParseUint(words[1], 10, 31); err != nil || r.ahead == 0 {
+					return nil, fmt.Errorf("%q is not how far a number goes ahead", printable(words[1]))
+				}
+				words = words[1:]
+			}
 		default:
-			return nil, fmt.Errorf("%q is neither new nor secret", printable(word))
+			return nil, fmt.Errorf("%q is neither new nor secret nor grows MARK [AHEAD]", printable(words[0]))
 		}
 	}
 	text, secret, err := s.expand(d.Arguments[4])
 	if err != nil {
 		return nil, err
 	}
-	content := []byte(text)
-	sum := sha256.Sum256(content)
-	r.content, r.After.Hash, r.After.Size = content, hex.EncodeToString(sum[:]), int64(len(content))
+	r.setContent([]byte(text))
+	if r.mark != "" && readGrowing(r.content, r.mark) == nil {
+		return nil, fmt.Errorf("its content has no number before %q at the end of a line", printable(r.mark))
+	}
 	r.Secret = r.Secret || secret
 	return r, nil
 }
@@ -88,6 +101,13 @@ func (fileKind) observe(ctx context.Context, o *operation, resources []*resource
 		}
 		if r.Before, r.beforeText, err = readState(r.disk(o.machine), r.Place.Path); err != nil {
 			return fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
+		}
+		if r.mark != "" && r.After != nil {
+			live, _, err := r.disk(o.machine).Read(r.Place.Path, fileLimit)
+			if err != nil {
+				return fail(wire.CodeTaken, r.Name, "it can't be read").because(err)
+			}
+			r.grow(live)
 		}
 		if r.new && !r.Before.is(r.After) {
 			if _, ours, err := o.registry.find(r.key()); err != nil {
@@ -132,6 +152,9 @@ func (fileKind) plan(o *operation, resources []*resource) error {
 	for _, r := range resources {
 		if r.After != nil {
 			r.Temp = o.tempName(r.Place.Near)
+			if r.Newer != nil {
+				r.NewerTemp = o.tempName(r.Place.Near)
+			}
 			continue
 		}
 		trash, err := o.trashFor(r.Place.Near)
@@ -160,7 +183,7 @@ func (fileKind) stage(ctx context.Context, o *operation, resources []*resource) 
 		}
 		o.unsynced = append(o.unsynced, r.Temp)
 		o.touch(r.Temp)
-		return nil
+		return o.stageNewer(r)
 	})
 }
 
@@ -239,7 +262,7 @@ func undoEntry(o *operation, r *resource) error {
 	if err != nil {
 		return fail(wire.CodeInternal, r.Name, "it can't be looked at").because(err)
 	}
-	if live.is(r.Before) {
+	if live.is(r.Before) || r.Newer != nil && live.is(r.Newer) {
 		return nil
 	}
 	if waits, err := o.stillWaits(r); err != nil || waits {
@@ -264,17 +287,28 @@ func undoEntry(o *operation, r *resource) error {
 			return errors.Join(changed(r, "somebody is writing to it"), err, disk.Rename(r.Temp, name))
 		}
 	default:
-		old, _, err := readState(disk, r.Temp)
-		if err != nil || old == nil || old.is(r.After) {
-			return errors.Join(changed(r, "its old content is gone from "+r.Temp), err)
-		}
-		o.touch(name, r.Temp)
-		if err := disk.Exchange(r.Temp, name); err != nil {
-			return changedBecause(r, err)
-		}
-		if found, _, err := readState(disk, r.Temp); err != nil || !found.is(r.After) {
-			return errors.Join(changed(r, "somebody is writing to it"), err, disk.Exchange(r.Temp, name))
-		}
+		return o.exchangeBack(r)
+	}
+	return nil
+}
+
+// exchangeBack puts the old content of a file back or, of one that grows, the
+// newer file that has it.
+func (o *operation) exchangeBack(r *resource) error {
+	disk, name, temp := o.machine.disk, r.Place.Path, r.Temp
+	if r.Newer != nil {
+		temp = r.NewerTemp
+	}
+	old, _, err := readState(disk, temp)
+	if err != nil || old == nil || old.is(r.After) {
+		return errors.Join(changed(r, "its old content is gone from "+temp), err)
+	}
+	o.touch(name, temp)
+	if err := disk.Exchange(temp, name); err != nil {
+		return changedBecause(r, err)
+	}
+	if found, _, err := readState(disk, temp); err != nil || !found.is(r.After) {
+		return errors.Join(changed(r, "somebody is writing to it"), err, disk.Exchange(temp, name))
 	}
 	return nil
 }
@@ -299,7 +333,7 @@ func (o *operation) stillWaits(r *resource) (bool, error) {
 func (fileKind) sweep(o *operation, resources []*resource) error {
 	var failed error
 	for _, r := range resources {
-		failed = errors.Join(failed, r.unlessTaken(sweepTemp(o, r.Temp)))
+		failed = errors.Join(failed, r.unlessTaken(sweepTemp(o, r.Temp)), r.unlessTaken(sweepTemp(o, r.NewerTemp)))
 		if r.After == nil { // what was kept away goes now: it may hold secrets
 			failed = errors.Join(failed, sweepTemp(o, r.Trash))
 		}

@@ -55,6 +55,7 @@ type step struct {
 	Timeout   time.Duration `json:"timeout,omitempty"`
 	Checks    []string      `json:"checks,omitempty"`
 	Units     []string      `json:"units,omitempty"`
+	Refreshed []refreshed   `json:"refreshed,omitempty"`
 	Resources []*resource   `json:"resources,omitempty"`
 
 	contents map[string]wire.ContentItem // by reference

@@ -28,7 +28,7 @@ _usage() { fail "usage: $1"; }
 # arguments; every field ended by NUL. One printf each, since it is these calls
 # that a thousand objects cost.
 file() {
-  (($# >= 5 && $# <= 7)) || _usage 'file PATH OWNER GROUP MODE CONTENT [new] [secret]'
+  (($# >= 5 && $# <= 10)) || _usage 'file PATH OWNER GROUP MODE CONTENT [new] [secret] [grows MARK [AHEAD]]'
   printf '%s\0' $(($# + 2)) "$_object" file "$@" >&4
 }
 absent() {
@@ -86,6 +86,10 @@ check() {
 reload() {
   (($# == 1)) || _usage 'reload UNIT'
   printf '3\0000\0reload\0%s\0' "$1" >&4
+}
+refresh() {
+  (($# == 2)) || _usage 'refresh FUNCTION KEY'
+  printf '4\0%s\0refresh\0%s\0%s\0' "$_object" "$@" >&4
 }
 own() {
   (($# >= 2 && $# <= 4)) || _usage 'own file|directory|link|entry|user|group|member SCOPE [all [lines|colon]]'

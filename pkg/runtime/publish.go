@@ -95,6 +95,9 @@ func (s *session) reload(ctx context.Context, word wire.Reload) error {
 				err = o.reload(ctx, unit, false)
 			}
 		}
+		if err == nil {
+			err = o.refreshAll(ctx)
+		}
 	}
 	return s.answer(wire.WordActive, "reload", o, started, err)
 }

@@ -33,6 +33,10 @@ type resource struct {
 	Format string `json:"format,omitempty"`
 	Line   string `json:"line,omitempty"`
 	Made   bool   `json:"made,omitempty"`
+	// Newer is, of a file whose number only grows, what undo goes on to instead of
+	// Before; it waits at NewerTemp.
+	Newer     *state `json:"newer,omitempty"`
+	NewerTemp string `json:"newer_temp,omitempty"`
 	// Behind is, for a line of an account that goes, what it stood behind, by file.
 	Behind map[string]string `json:"behind,omitempty"`
 
@@ -40,6 +44,9 @@ type resource struct {
 	where      string // the declared path, "" for what has none
 	new        bool   // refuse what is there and not ours
 	content    []byte // of a file that is to be
+	mark       string // of a file that grows: what stands behind its number
+	ahead      uint64 // by how much it grows at least
+	newer      []byte // the content of Newer
 	owner      string // as declared: names or numbers
 	group      string
 	expectedID uint32 // of a user or group that goes; 0: any

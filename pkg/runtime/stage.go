@@ -207,6 +207,14 @@ func (o *operation) take(s *step, d declaration) error {
 			return errArguments
 		}
 		return o.takePlain(s, d.Verb, d.Arguments[0])
+	case "refresh":
+		object := ""
+		if d.Object > 0 && d.Object <= len(s.objects) {
+			object = s.objects[d.Object-1].label()
+		}
+		one, err := newRefreshed(d.Arguments, object)
+		s.Refreshed = append(s.Refreshed, one)
+		return err
 	case "own":
 		own, err := parseScope(d.Arguments)
 		s.scopes = append(s.scopes, own)

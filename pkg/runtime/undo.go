@@ -304,6 +304,9 @@ func (s *session) undoAll(ctx context.Context, o *operation) error {
 		if err != nil && !onlyPivots(err) {
 			return err
 		}
+		if err := o.rememberNewer(); err != nil {
+			return err
+		}
 		if end := o.say(stateLine{State: wire.StateUndone}); end != nil {
 			return end
 		}
@@ -320,16 +323,15 @@ func onlyPivots(err error) bool {
 	return ok && p.code == wire.CodePivot
 }
 
-// reloadBack tells the daemons that were told of the new content about the old.
+// reloadBack tells the daemons that were told of the new content about the old:
+// units where we told them, and what is refreshed in any case, since a daemon
+// that was started between publishing and now has read the new content by itself.
 func (o *operation) reloadBack(ctx context.Context) []error {
-	if o.state != wire.StateActivating {
-		return nil
-	}
 	var failed []error
 	for _, unit := range o.history.Units {
 		if err := o.reload(ctx, unit, true); err != nil {
 			failed = append(failed, err)
 		}
 	}
-	return failed
+	return append(failed, o.refreshBack(ctx)...)
 }

@@ -19,6 +19,7 @@ func Default() *Settings {
 			Shells:    []string{"/bin/bash", "/bin/sh"},
 		},
 		Password: Password{MinimumLength: 8, Scheme: "yescrypt"},
+		DNS:      DNS{Refresh: 86400, Retry: 7200, Expire: 2419200, Minimum: 3600, TTL: 3600},
 		Output:   Output{Format: "table", Color: "auto"},
 		Backends: Backends{Directory: "/etc/orchestra/backends"},
 	}

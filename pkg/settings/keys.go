@@ -1,11 +1,14 @@
 package settings
 
 import (
+	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"orchestra/pkg/fault"
+	"orchestra/pkg/value"
 )
 
 // key is one setting: its name in the file, where it is kept, and its limits.
@@ -71,6 +74,30 @@ func keys() []key {
 			bind: func(s *Settings) any { return &s.Password.Scheme }},
 		{name: "password.cost", help: "Cost of the hash; the scheme's own where it is 0", check: from(0, 1_000_000),
 			bind: func(s *Settings) any { return &s.Password.Cost }},
+		{name: "dns.nameservers", help: "Host names of the name servers that zones have", check: hosts,
+			bind: func(s *Settings) any { return &s.DNS.Nameservers }},
+		{name: "dns.hostmaster", help: "The e-mail of who is responsible for zones; hostmaster of each where it is empty", check: emailOrNone,
+			bind: func(s *Settings) any { return &s.DNS.Hostmaster }},
+		{name: "dns.mx", help: "Mail exchanges, as PREFERENCE HOST, of names that declare none", check: exchanges,
+			bind: func(s *Settings) any { return &s.DNS.MX }},
+		{name: "dns.a", help: "IPv4 addresses of names that declare none", check: addresses,
+			bind: func(s *Settings) any { return &s.DNS.A }},
+		{name: "dns.aaaa", help: "IPv6 addresses of names that declare none", check: addresses,
+			bind: func(s *Settings) any { return &s.DNS.AAAA }},
+		{name: "dns.refresh", help: "After how many seconds slaves look for a newer zone", check: from(60, 1<<31-1),
+			bind: func(s *Settings) any { return &s.DNS.Refresh }},
+		{name: "dns.retry", help: "After how many seconds slaves look again when the master does not answer", check: from(60, 1<<31-1),
+			bind: func(s *Settings) any { return &s.DNS.Retry }},
+		{name: "dns.expire", help: "After how many seconds slaves give a zone up", check: from(60, 1<<31-1),
+			bind: func(s *Settings) any { return &s.DNS.Expire }},
+		{name: "dns.minimum", help: "For how many seconds it is remembered that a name does not exist", check: from(0, 1<<31-1),
+			bind: func(s *Settings) any { return &s.DNS.Minimum }},
+		{name: "dns.ttl", help: "The time to live of records that have none of their own, in seconds", check: from(0, 1<<31-1),
+			bind: func(s *Settings) any { return &s.DNS.TTL }},
+		{name: "dns.reserved", help: "Domains that nobody may have here, with all that is below them", check: hosts,
+			bind: func(s *Settings) any { return &s.DNS.Reserved }},
+		{name: "dns.transfer", help: "Addresses that may transfer zones, beside the servers of the routes", check: addresses,
+			bind: func(s *Settings) any { return &s.DNS.Transfer }},
 		{name: "output.format", help: "How answers are shown", check: oneOf("table", "json", "yaml", "csv", "name"),
 			bind: func(s *Settings) any { return &s.Output.Format }},
 		{name: "output.color", help: "When colors are used", check: oneOf("auto", "always", "never"),
@@ -84,6 +111,46 @@ func names(value any) error {
 	for _, name := range value.([]string) {
 		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
 			return fault.New(fault.Invalid, "%q is no name", name)
+		}
+	}
+	return nil
+}
+
+func hosts(given any) error {
+	for _, name := range given.([]string) {
+		if _, err := value.DomainName(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func emailOrNone(given any) error {
+	if given == "" {
+		return nil
+	}
+	_, err := value.Email(given.(string))
+	return err
+}
+
+// exchanges checks a list of PREFERENCE HOST.
+func exchanges(given any) error {
+	for _, text := range given.([]string) {
+		preference, host, _ := strings.Cut(text, " ")
+		if number, err := strconv.ParseUint(preference, 10, 16); err != nil || strconv.FormatUint(number, 10) != preference {
+			return fault.New(fault.Invalid, "%q is not PREFERENCE HOST, such as %q", text, "10 mail.example.net")
+		}
+		if _, err := value.DomainName(host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addresses(given any) error {
+	for _, text := range given.([]string) {
+		if _, err := netip.ParseAddr(text); err != nil {
+			return fault.New(fault.Invalid, "%q is no IP address", text)
 		}
 	}
 	return nil

@@ -26,6 +26,7 @@ type Settings struct {
 	Unix      Unix
 	Names     Names
 	Password  Password
+	DNS       DNS
 	Output    Output
 	Backends  Backends
 
@@ -96,6 +97,18 @@ type Password struct {
 	MinimumLength int
 	Scheme        string // of the hash: yescrypt or sha512
 	Cost          int    // of the scheme; 0 is the scheme's own default
+}
+
+// DNS is what zones have where nobody says otherwise.
+type DNS struct {
+	Nameservers []string // host names of the zone's NS records; the first one is the primary (MNAME)
+	Hostmaster  string   // the e-mail of who is responsible (RNAME); "" is hostmaster@ the zone
+	MX          []string // "PREFERENCE HOST", of names that declare none
+	A, AAAA     []string // addresses of names that declare none
+	// Spans of the SOA record, and the time to live of records, in seconds.
+	Refresh, Retry, Expire, Minimum, TTL int64
+	Reserved                             []string // domains that nobody may have here, with all below them
+	Transfer                             []string // addresses, beside the routes' servers, that may transfer zones
 }
 
 // Output is how answers are shown where no flag says otherwise.

@@ -35,6 +35,11 @@ func (t *Tx) claims(changes []noun.Change) []Claim {
 		if declared == nil {
 			continue
 		}
+		if declared.Claims != nil {
+			for _, value := range declared.Claims(change) {
+				claim(change.Noun, value)
+			}
+		}
 		for _, field := range declared.Fields {
 			if !field.Unique && field.Name != declared.Key && field.Counter == "" {
 				continue

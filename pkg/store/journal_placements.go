@@ -38,6 +38,19 @@ func (t *Tx) Placements(ctx context.Context, noun string, ids []int64) ([]Placem
 	return placements, err
 }
 
+// Places implements noun.View.
+func (t *Tx) Places(ctx context.Context, noun string, id int64) (map[string][]int64, error) {
+	placed, err := t.Placements(ctx, noun, []int64{id})
+	if err != nil {
+		return nil, err
+	}
+	places := map[string][]int64{}
+	for _, one := range placed {
+		places[one.Backend] = append(places[one.Backend], one.Server)
+	}
+	return places, nil
+}
+
 // Place records that objects are on servers now.
 func (t *Tx) Place(ctx context.Context, placements []Placement) error {
 	for _, p := range placements {

@@ -199,7 +199,7 @@ func (l *listing) where(ctx context.Context, owner string) (string, []any, error
 	if len(l.query.Names) > 0 {
 		names := make([]string, 0, len(l.query.Names))
 		for _, name := range l.query.Names {
-			if key, err := l.table.canonical(name); err == nil {
+			if key, err := l.table.canonical(ctx, l.tx, name); err == nil {
 				names = append(names, key) // what could be no name finds nothing
 			}
 		}

@@ -28,6 +28,8 @@ type Planner struct {
 
 	// scope is where the hooks of a change may write, nil outside of hooks.
 	scope *scope
+	// asked is what Once was asked about.
+	asked map[string]bool
 	// moving are the objects that go to another account together.
 	moving map[object]bool
 	// deleting are the objects on their way out.
@@ -113,6 +115,29 @@ func (p *Planner) Counters() map[string]int64 {
 // World tells whether a noun was changed that decides where things go.
 func (p *Planner) World() bool { return p.world }
 
+// Once implements noun.Planner.
+func (p *Planner) Once(what string) bool {
+	if p.asked[what] {
+		return false
+	}
+	if p.asked == nil {
+		p.asked = map[string]bool{}
+	}
+	p.asked[what] = true
+	return true
+}
+
+// Number implements noun.Planner.
+func (p *Planner) Number(ctx context.Context, counter string, lowest int64) (int64, error) {
+	last, err := p.lastOf(ctx, counter)
+	if err != nil {
+		return 0, err
+	}
+	number := max(last+1, lowest)
+	p.counters[counter], p.advanced[counter] = number, true
+	return number, nil
+}
+
 // Deleting implements noun.Planner.
 func (p *Planner) Deleting(name string, id int64) bool { return p.deleting[object{name, id}] }
 
@@ -156,7 +181,7 @@ func (p *Planner) Find(ctx context.Context, name, calledBy string) (noun.Row, er
 	if err != nil {
 		return noun.Row{}, err
 	}
-	key, err := table.canonical(calledBy)
+	key, err := table.canonical(ctx, p, calledBy)
 	if err != nil {
 		return noun.Row{}, err
 	}

@@ -43,7 +43,7 @@ func (t *Tx) Find(ctx context.Context, name, called string) (noun.Row, error) {
 	if err != nil {
 		return noun.Row{}, err
 	}
-	key, err := table.canonical(called)
+	key, err := table.canonical(ctx, t, called)
 	if err != nil {
 		return noun.Row{}, err
 	}
@@ -59,13 +59,20 @@ func (t *Tx) Find(ctx context.Context, name, called string) (noun.Row, error) {
 
 // canonical returns a name as it is stored. What could not be a name is one
 // that does not exist.
-func (t *table) canonical(called string) (string, error) {
+func (t *table) canonical(ctx context.Context, view noun.View, called string) (string, error) {
 	field, _ := t.noun.Field(t.noun.Key)
 	value, err := field.Parse(called)
-	if key, ok := value.(string); ok && err == nil {
+	key, ok := value.(string)
+	if !ok || err != nil {
+		return "", missing(t.noun.Name, called)
+	}
+	if t.noun.Complete == nil {
 		return key, nil
 	}
-	return "", missing(t.noun.Name, called)
+	if key, err = t.noun.Complete(ctx, view, key); fault.Is(err, fault.Invalid) {
+		return "", missing(t.noun.Name, called)
+	}
+	return key, err
 }
 
 func missing(name, called string) error {
@@ -100,6 +107,11 @@ func (t *table) where(conditions []noun.Condition) (string, []any, error) {
 			}
 			name, holds = c.name, c.holds
 		}
+		if condition.Prefix != "" {
+			parts = append(parts, "("+name+" >= ? AND "+name+" < ?)")
+			args = append(args, condition.Prefix, after(condition.Prefix))
+			continue
+		}
 		var values []any
 		alternatives := []string{}
 		for _, value := range condition.Values {
@@ -133,6 +145,12 @@ func (t *table) where(conditions []noun.Condition) (string, []any, error) {
 		return "", nil, nil
 	}
 	return " WHERE " + strings.Join(parts, " AND "), args, nil
+}
+
+// after returns the first text that comes after all those that begin with prefix.
+func after(prefix string) string {
+	last := len(prefix) - 1
+	return prefix[:last] + string([]byte{prefix[last] + 1})
 }
 
 func (t *table) column(field string) (column, bool) {

@@ -58,7 +58,7 @@ func prepare(ctx context.Context) error {
 	if prefix == "" {
 		prefix = "of"
 	}
-	shared.fleet, err = fleet.Start(ctx, fleet.Options{Prefix: prefix + "acc", Hosts: 3, Role: "plain"})
+	shared.fleet, err = fleet.Start(ctx, fleet.Options{Prefix: prefix + "acc", Hosts: 3, Role: "dns"})
 	if err != nil {
 		return fmt.Errorf("starting the fleet: %w", err)
 	}

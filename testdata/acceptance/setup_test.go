@@ -31,7 +31,8 @@ func newSharedPanel() (*panel, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPanel(directory, fmt.Sprintf("[backends]\ndirectory = %q\n", filepath.Join(directory, "backends")))
+	p, err := newPanel(directory, fmt.Sprintf("[backends]\ndirectory = %q\n[dns]\nnameservers = [\"ns1.example.net\", \"ns2.example.net\"]\n",
+		filepath.Join(directory, "backends")))
 	if err != nil {
 		return nil, err
 	}

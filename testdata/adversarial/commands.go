@@ -89,7 +89,7 @@ func commandFor(c Case, value string) (Command, bool) {
 			Arguments: []string{"route", "add", "unix-user", "--server", "h1", "--match=" + value},
 			Show:      json("route", "show", "unix-user@h1"), Key: "match", Field: "route.match"}, true
 	}
-	return Command{}, false
+	return dnsCommand(c, value)
 }
 
 func serverCommand(field, key string, flags ...string) Command {

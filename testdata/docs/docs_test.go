@@ -39,6 +39,13 @@ var documents = []struct {
 		"orchestra account add acme --full-name Acme",
 		"orchestra user add acme-web --account acme",
 	}},
+	{"docs/dns.md", []string{
+		"orchestra init",
+		`orchestra server add h11 --address 192.0.2.11 --host-key "$KEY_h11"`,
+		`orchestra server add h12 --address 192.0.2.12 --host-key "$KEY_h12"`,
+		`orchestra server add h13 --address 192.0.2.13 --host-key "$KEY_h13"`,
+		`printf '[dns]\nnameservers = ["ns1.example.net", "ns2.example.net"]\n' >> "$ORCHESTRA_CONFIG"`,
+	}},
 }
 
 // byHand begins what somebody does on h11 without the panel.
@@ -70,7 +77,7 @@ func TestEveryCommandOfTheDocumentation(t *testing.T) {
 	if prefix == "" {
 		prefix = "of"
 	}
-	servers, err := fleet.Start(ctx, fleet.Options{Prefix: prefix + "doc", Hosts: 3, Role: "plain"})
+	servers, err := fleet.Start(ctx, fleet.Options{Prefix: prefix + "doc", Hosts: 3, Role: "dns"})
 	if err != nil {
 		t.Fatal(err)
 	}

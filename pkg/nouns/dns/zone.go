@@ -1,0 +1,237 @@
+package dns
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"orchestra/pkg/fault"
+	"orchestra/pkg/noun"
+	"orchestra/pkg/settings"
+)
+
+// zone is a topmost domain with all that is served under its name.
+type zone struct {
+	apex    noun.Row
+	domains []noun.Row // those below it in the tree, and itself
+	records []dns.RR   // without the SOA record, sorted
+	// soa is as the domain's fields and the settings say.
+	soa dns.SOA
+}
+
+// zones reads the zones of apexes, in their order: two questions, however many.
+func zones(ctx context.Context, view noun.View, apexes []noun.Row) ([]*zone, error) {
+	if len(apexes) == 0 {
+		return nil, nil
+	}
+	ids := make([]any, len(apexes))
+	byID := map[int64]*zone{}
+	all := make([]*zone, len(apexes))
+	for i, apex := range apexes {
+		all[i] = &zone{apex: apex, domains: []noun.Row{apex}}
+		ids[i], byID[apex.ID] = apex.ID, all[i]
+	}
+	below, err := view.Select(ctx, domainName, noun.Where("zone", ids...))
+	if err != nil {
+		return nil, err
+	}
+	of := map[int64]*zone{}
+	for id, z := range byID {
+		of[id] = z
+	}
+	for _, domain := range below {
+		z := byID[domain.Int("zone")]
+		z.domains = append(z.domains, domain)
+		of[domain.ID], ids = z, append(ids, domain.ID)
+	}
+	rows, err := view.Select(ctx, recordName, noun.Where("domain", ids...))
+	if err != nil {
+		return nil, err
+	}
+	written := map[*zone][]noun.Row{}
+	for _, row := range rows {
+		z := of[row.Int("domain")]
+		written[z] = append(written[z], row)
+	}
+	for _, z := range all {
+		if err := z.fill(written[z], view.Settings().DNS); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// name returns the zone's name without its final dot.
+func (z *zone) name() string { return z.apex.Text("name") }
+
+// fill makes the records of a zone: those written, and the defaults.
+func (z *zone) fill(rows []noun.Row, defaults settings.DNS) error {
+	ttl := secondsOr(z.apex, "ttl", defaults.TTL)
+	for _, row := range rows {
+		record, err := parseRDATA(parts{row.Text("owner"), row.Text("type"), row.Text("value")}, z.name())
+		if err != nil {
+			return fmt.Errorf("record %s: %w", row.Text("name"), err)
+		}
+		record.Header().Ttl = uint32(secondsOr(row, "ttl", ttl))
+		z.records = append(z.records, record)
+	}
+	if err := z.addDefaults(defaults, ttl); err != nil {
+		return err
+	}
+	slices.SortFunc(z.records, func(a, b dns.RR) int {
+		return cmp.Or(cmp.Compare(canonicalOrder(a.Header().Name), canonicalOrder(b.Header().Name)),
+			cmp.Compare(a.Header().Rrtype, b.Header().Rrtype), cmp.Compare(a.String(), b.String()))
+	})
+	z.makeSOA(defaults, ttl)
+	return nil
+}
+
+// canonicalOrder returns what sorts a name behind the one that it is below.
+func canonicalOrder(name string) string { return pathOf(strings.TrimSuffix(name, ".")) }
+
+func secondsOr(row noun.Row, field string, fallback int64) int64 {
+	if seconds, given := row.Values[field].(int64); given {
+		return seconds
+	}
+	return fallback
+}
+
+// addDefaults gives a name that declares none the NS, MX and addresses of the
+// settings: NS at the zone's own name, the others at each domain that is no alias
+// and not delegated.
+func (z *zone) addDefaults(defaults settings.DNS, ttl int64) error {
+	has := map[string]bool{}
+	for _, record := range z.records {
+		has[record.Header().Name+dns.TypeToString[record.Header().Rrtype]] = true
+	}
+	apex := dns.Fqdn(z.name())
+	add := func(owner, rtype string, values []string, absolute bool) error {
+		for _, value := range values {
+			if absolute {
+				value += "."
+			}
+			record, err := parseRDATA(parts{strings.TrimSuffix(owner, "."), rtype, value}, z.name())
+			if err != nil {
+				return err
+			}
+			record.Header().Ttl = uint32(ttl)
+			z.records = append(z.records, record)
+		}
+		return nil
+	}
+	if !has[apex+"NS"] {
+		if err := add(apex, "NS", defaults.Nameservers, true); err != nil {
+			return err
+		}
+	}
+	for _, domain := range z.domains {
+		owner := dns.Fqdn(domain.Text("name"))
+		if isReverse(domain.Text("name")) || has[owner+"CNAME"] || owner != apex && has[owner+"NS"] {
+			continue
+		}
+		if !has[owner+"MX"] {
+			if err := add(owner, "MX", defaults.MX, true); err != nil {
+				return err
+			}
+		}
+		if has[owner+"A"] || has[owner+"AAAA"] {
+			continue
+		}
+		if err := add(owner, "A", defaults.A, false); err != nil {
+			return err
+		}
+		if err := add(owner, "AAAA", defaults.AAAA, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeSOA makes the SOA record (RFC 1035, 3.3.13).
+func (z *zone) makeSOA(defaults settings.DNS, ttl int64) {
+	primary := z.apex.Text("mname")
+	for _, record := range z.records {
+		if ns, is := record.(*dns.NS); is && primary == "" && record.Header().Name == dns.Fqdn(z.name()) {
+			primary = strings.TrimSuffix(ns.Ns, ".")
+		}
+	}
+	if len(defaults.Nameservers) > 0 && z.apex.Text("mname") == "" && z.serves(defaults.Nameservers[0]) {
+		primary = defaults.Nameservers[0]
+	}
+	if primary == "" {
+		primary = z.name()
+	}
+	responsible := cmp.Or(z.apex.Text("rname"), defaults.Hostmaster, "hostmaster@"+z.name())
+	z.soa = dns.SOA{
+		Hdr: dns.RR_Header{Name: dns.Fqdn(z.name()), Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: uint32(ttl)},
+		Ns:  dns.Fqdn(primary), Mbox: mailbox(responsible), Serial: uint32(z.apex.Int("serial")),
+		Refresh: uint32(secondsOr(z.apex, "refresh", defaults.Refresh)), Retry: uint32(secondsOr(z.apex, "retry", defaults.Retry)),
+		Expire: uint32(secondsOr(z.apex, "expire", defaults.Expire)), Minttl: uint32(secondsOr(z.apex, "minimum", defaults.Minimum)),
+	}
+}
+
+// serves tells whether a host is among the zone's name servers.
+func (z *zone) serves(host string) bool {
+	return slices.ContainsFunc(z.records, func(record dns.RR) bool {
+		ns, is := record.(*dns.NS)
+		return is && record.Header().Name == dns.Fqdn(z.name()) && strings.EqualFold(strings.TrimSuffix(ns.Ns, "."), host)
+	})
+}
+
+// mailbox writes an e-mail as a name: dots before the @ are escaped (RFC 1035, 8).
+func mailbox(email string) string {
+	at := strings.LastIndexByte(email, '@')
+	local := strings.NewReplacer(`\`, `\\`, `.`, `\.`, `"`, `\"`, `;`, `\;`, `(`, `\(`, `)`, `\)`, `@`, `\@`, `$`, `\$`).Replace(email[:at])
+	return dns.Fqdn(local + "." + email[at+1:])
+}
+
+// serialMark ends the line that holds the serial number: what only grows, even
+// where an operation is undone.
+const serialMark = "; serial"
+
+// String returns the text of the zone file (RFC 1035, 5), every name absolute.
+func (z *zone) String() string {
+	var out strings.Builder
+	soa := z.soa
+	fmt.Fprintf(&out, "%s\t%d\tIN\tSOA\t%s %s (\n\t%s %s\n\t%d ; refresh\n\t%d ; retry\n\t%d ; expire\n\t%d ) ; minimum\n",
+		soa.Hdr.Name, soa.Hdr.Ttl, soa.Ns, soa.Mbox, strconv.FormatUint(uint64(soa.Serial), 10), serialMark, soa.Refresh, soa.Retry, soa.Expire, soa.Minttl)
+	for _, record := range z.records {
+		out.WriteString(record.String())
+		out.WriteByte('\n')
+	}
+	return out.String()
+}
+
+// settleZones judges, at the end of an operation, the zones that it renewed.
+func settleZones(ctx context.Context, plan noun.Planner, changed []noun.Row) error {
+	var apexes []noun.Row
+	for _, domain := range changed {
+		if domain.Int("zone") != 0 {
+			continue
+		}
+		if err := checkBelow(ctx, plan, domain); err != nil {
+			return err
+		}
+		apexes = append(apexes, domain)
+	}
+	all, err := zones(ctx, plan, apexes)
+	if err != nil {
+		return err
+	}
+	for _, z := range all {
+		problems := z.check()
+		if len(problems) > 0 {
+			return fault.New(fault.Conflict, "zone %s: %s", z.name(), problems[0]).About("record.value").
+				WithHint("orchestra domain zone %s", z.name())
+		}
+		for _, text := range z.doubts() {
+			plan.Warn(text)
+		}
+	}
+	return nil
+}

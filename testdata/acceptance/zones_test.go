@@ -1,0 +1,197 @@
+package acceptance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"orchestra/testdata/fleet"
+)
+
+// withZones makes h11 the master of all zones and h12 and h13 their slaves, with
+// an account to have them, until the test's end.
+func withZones(t *testing.T) {
+	t.Helper()
+	p := shared.panel
+	for i := range 3 {
+		host := shared.fleet.Host(i)
+		if i == 0 {
+			p.must(t, "backend", "setup", "bind9-master", "--server", host.Name, "--yes")
+			p.must(t, "route", "add", "bind9-master", "--server", host.Name, "--match", "true")
+			continue
+		}
+		p.must(t, "backend", "setup", "bind9-slave", "--server", host.Name, "--yes")
+		p.must(t, "route", "add", "bind9-slave", "--server", host.Name, "--match", "true", "--after", "bind9-master@"+shared.fleet.Host(0).Name)
+	}
+	p.must(t, "account", "add", "zones", "--full-name", "Zones")
+	t.Cleanup(func() {
+		p.must(t, "account", "delete", "zones", "--yes")
+		for i, backend := range []string{"bind9-slave", "bind9-slave", "bind9-master"} {
+			p.must(t, "route", "delete", backend+"@"+shared.fleet.Host(2-i).Name, "--yes")
+		}
+	})
+}
+
+// served is what a server answers for a zone: its serial number, and its records
+// without the SOA and what signing adds, sorted.
+type served struct {
+	serial  uint64
+	records []string
+	signed  bool
+}
+
+// dig asks a server, from the panel's network.
+func dig(t *testing.T, host *fleet.Host, arguments ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(background, time.Minute)
+	defer cancel()
+	output, err := shared.fleet.Command(ctx, "dig", append([]string{"@" + host.Address, "+time=2", "+tries=2"}, arguments...)...).Output()
+	if err != nil {
+		return fmt.Sprintf(";; %v: %s", err, output)
+	}
+	return string(output)
+}
+
+// transferSecret is the key's, once it was looked up.
+var transferSecret string
+
+// transfer reads a whole zone from a server, with the key that is there.
+func transfer(t *testing.T, host *fleet.Host, zone string) served {
+	t.Helper()
+	if transferSecret == "" {
+		secret := strings.Fields(onHost(t, shared.fleet.Host(0), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
+		transferSecret = strings.Trim(secret, `";`)
+	}
+	output := dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer")
+	var s served
+	for line := range strings.Lines(output) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 || fields[0][0] == ';' {
+			continue
+		}
+		switch fields[3] {
+		case "SOA":
+			s.serial, _ = strconv.ParseUint(fields[6], 10, 64)
+		case "RRSIG", "NSEC", "DNSKEY", "CDS", "CDNSKEY", "NSEC3", "NSEC3PARAM", "TYPE65534":
+			s.signed = true
+		default:
+			s.records = append(s.records, strings.Join(append([]string{strings.TrimSuffix(fields[0], "."), fields[1], fields[3]}, fields[4:]...), " "))
+		}
+	}
+	slices.Sort(s.records)
+	return s
+}
+
+// wanted is what the panel says that a zone has.
+func wanted(t *testing.T, zone string) []string {
+	t.Helper()
+	var rows []struct {
+		Owner, Type, Value string
+		TTL                int64
+	}
+	if err := json.Unmarshal([]byte(shared.panel.must(t, "domain", "zone", zone, "-o", "json")), &rows); err != nil {
+		t.Fatal(err)
+	}
+	var records []string
+	for _, row := range rows {
+		if row.Type != "SOA" {
+			records = append(records, fmt.Sprintf("%s %d %s %s", row.Owner, row.TTL, row.Type, row.Value))
+		}
+	}
+	slices.Sort(records)
+	return records
+}
+
+// disagreement says how the servers differ from the panel or from each other
+// about a zone; "" where they do not.
+func disagreement(t *testing.T, zone string, anySerial bool) string {
+	t.Helper()
+	records := wanted(t, zone)
+	var first served
+	for i := range 3 {
+		host := shared.fleet.Host(i)
+		is := transfer(t, host, zone)
+		if i == 0 {
+			first = is
+		}
+		if !slices.Equal(is.records, records) || is.serial == 0 {
+			return fmt.Sprintf("%s serves %s as %d:\n%s\nand it should be\n%s", host.Name, zone, is.serial,
+				strings.Join(is.records, "\n"), strings.Join(records, "\n"))
+		}
+		if is.signed != first.signed {
+			return fmt.Sprintf("%s serves %s signed: %v, and the master: %v", host.Name, zone, is.signed, first.signed)
+		}
+		if is.serial != first.serial && !anySerial {
+			return fmt.Sprintf("%s serves %s as %d, and the master as %d", host.Name, zone, is.serial, first.serial)
+		}
+	}
+	return ""
+}
+
+// wantAgreement wants all servers to serve what the panel says, at once.
+func wantAgreement(t *testing.T, zone string) {
+	t.Helper()
+	if difference := disagreement(t, zone, false); difference != "" {
+		t.Error(difference)
+	}
+}
+
+// wantAgreementSoon is wantAgreement where something was undone: nobody waits for
+// slaves then.
+func wantAgreementSoon(t *testing.T, zone string) {
+	t.Helper()
+	waitUntil(t, "all servers agree about "+zone, func() bool { return disagreement(t, zone, false) == "" })
+}
+
+// wantSameSoon is wantAgreementSoon but for the serial number: a slave that was
+// away when something was undone has the same records under another number.
+func wantSameSoon(t *testing.T, zone string) {
+	t.Helper()
+	waitUntil(t, "all servers have the records of "+zone, func() bool { return disagreement(t, zone, true) == "" })
+}
+
+func serial(t *testing.T, host *fleet.Host, zone string) uint64 {
+	t.Helper()
+	fields := strings.Fields(dig(t, host, zone, "SOA", "+short", "+norecurse"))
+	if len(fields) < 3 {
+		return 0
+	}
+	number, _ := strconv.ParseUint(fields[2], 10, 64)
+	return number
+}
+
+// zoneFiles are all files of a name server, but for what is named's own: its
+// database of zones, the keys that it made, and the key that the first zone brings.
+func zoneFiles(t *testing.T) map[string]fleet.Digest {
+	t.Helper()
+	all := map[string]fleet.Digest{}
+	for i := range 3 {
+		host := shared.fleet.Host(i)
+		files, err := host.Digest(background, "/etc/bind", "/var/lib/bind", "/var/cache/bind")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path := range files {
+			if strings.Contains(path, "/_default.nzd") || strings.HasPrefix(path, "/var/lib/bind/orchestra.keys/") ||
+				path == "/etc/bind/orchestra.d/key.conf" || strings.Contains(path, "/managed-keys") {
+				delete(files, path)
+			}
+		}
+		all[host.Name] = files
+	}
+	return all
+}
+
+func wantZoneFiles(t *testing.T, before map[string]fleet.Digest) {
+	t.Helper()
+	for name, now := range zoneFiles(t) {
+		if difference := before[name].Diff(now); len(difference) > 0 {
+			t.Errorf("%s is not as before:\n%s", name, strings.Join(difference, "\n"))
+		}
+	}
+}
