@@ -20,7 +20,7 @@ import (
 func importVerb() noun.Verb {
 	return noun.Verb{
 		Name: "import", Help: "Take a zone over, from a zone file or from a running server",
-		Long: "The zone file is read from FILE, - is the standard input; with --axfr SOURCE is the name of a zone, which is transferred from that " +
+		Long: "The zone file is read from SOURCE, - is the standard input; with --axfr SOURCE is the name of a zone, which is transferred from that " +
 			"server. The domain is made where it does not exist, which needs --account. What is there already stays; --replace takes away " +
 			"what the source does not have. Signatures and keys of DNSSEC are left out: the zone is signed anew. No $INCLUDE is followed.",
 		Example:       "orchestra domain import example.org.zone --name example.org --account acme",
