@@ -55,7 +55,7 @@ const byHand = `ssh -F none -i "$(orchestra config show ssh.identity)" -o Strict
 var after = map[string]string{
 	"orchestra drift": byHand + `usermod --shell /bin/bash acme-web`,
 	"orchestra drift user acme-web --diff # exit 11": byHand + `usermod --shell /bin/sh acme-web`,
-	"orchestra backend new user-crontab": `cp "$ROOT"/docs/examples/backends/user-crontab/* "$CONFIG_DIRECTORY"/backends/user-crontab/`,
+	"orchestra backend new user-crontab":             `cp "$ROOT"/docs/examples/backends/user-crontab/* "$CONFIG_DIRECTORY"/backends/user-crontab/`,
 }
 
 // elsewhere are commands that other tests run.
