@@ -6,7 +6,7 @@ set -euo pipefail
 declare -A package=(
   [shellcheck]=shellcheck [sshd]=openssh-server [ssh]=openssh-client [rsync]=rsync
   [debootstrap]=debootstrap [systemd-nspawn]=systemd-container [ip]=iproute2
-  [gcc]=gcc [make]=make [tmux]=tmux [dig]=bind9-dnsutils [mkpasswd]=whois
+  [gcc]=gcc [make]=make [tmux]=tmux [dig]=bind9-dnsutils [named-compilezone]=bind9-utils [mkpasswd]=whois
 )
 missing=()
 for program in "${!package[@]}"; do

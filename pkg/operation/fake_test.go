@@ -32,6 +32,7 @@ type fakeServer struct {
 	starts   int
 
 	down   bool                                   // Start is refused
+	other  bool                                   // it shows another host key
 	answer func(word wire.Word) *wire.Failure     // refuses a word
 	cut    func(word wire.Word, before bool) bool // ends the connection before, or after, a word has had its effect
 	pivot  bool
@@ -78,6 +79,9 @@ func (t fakeTransport) Start(context.Context, remote.Command) (remote.Process, e
 	t.server.mutex.Lock()
 	defer t.server.mutex.Unlock()
 	t.server.starts++
+	if t.server.other {
+		return nil, fault.New(fault.Conflict, "%s shows another host key", t.server.name)
+	}
 	if t.server.down {
 		return nil, fault.New(fault.Unreachable, "%s is down", t.server.name)
 	}

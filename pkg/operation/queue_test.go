@@ -280,3 +280,28 @@ func TestRecoverSaysWhatIsOwed(t *testing.T) {
 		t.Errorf("%+v", one)
 	}
 }
+
+func TestAChangedHostKeyStopsAnOperationAlsoWhereItCouldWait(t *testing.T) {
+	servers := fakes(2)
+	p := newTestPanel(t, queueing(2), connectTo(servers))
+	p.must("account", addAccount("acme"))
+	servers[1].other = true
+	for range 2 { // nor is it left alone for a while, as one out of reach is
+		if _, err := p.run("add", addItem("one", "acme", "v1")); !fault.Is(err, fault.Conflict) {
+			t.Fatalf("a stranger in the place of a server: %v", err)
+		}
+	}
+	if len(p.items()) != 0 || len(p.dirty()) != 0 || len(servers[0].values()) != 0 {
+		t.Error("something of it was done, or is owed to a stranger")
+	}
+	servers[1].other = false
+	p.must("add", addItem("one", "acme", "v1"))
+	// What is owed waits too, and says why.
+	servers[1].down = true
+	p.must("set", setItem("one", "value", "v2"))
+	servers[1].down, servers[1].other = false, true
+	_, brought, err := p.Recover(context.Background())
+	if err == nil && (len(brought) != 1 || !fault.Is(brought[0].Err, fault.Conflict)) {
+		t.Errorf("%v %+v", err, brought)
+	}
+}

@@ -106,14 +106,16 @@ func (l *login) refusedEarly() error {
 }
 
 // changedKey is a server that showed a key which is not the one on record.
-// Nothing was sent to it.
+// Nothing was sent to it. It is a conflict, not a server out of reach: where
+// routes say that such a one is left for later, this stops the operation all
+// the same.
 func (l *login) changedKey() error {
 	name, seen := l.target.Name, ssh.FingerprintSHA256(l.keys.seen)
 	if errors.Is(l.keys.refusal, errRevokedHostKey) {
-		return fault.New(fault.Unreachable, "the host key of server %s is revoked: %s; nothing was sent", name, seen).
+		return fault.New(fault.Conflict, "the host key of server %s is revoked: %s; nothing was sent", name, seen).
 			WithHint("orchestra server set %s --host-key …, once the server has a new key", name)
 	}
-	return fault.New(fault.Unreachable, "server %s shows another host key than the one that is pinned: %s instead of %s; nothing was sent", name, seen, l.keys.fingerprints()).
+	return fault.New(fault.Conflict, "server %s shows another host key than the one that is pinned: %s instead of %s; nothing was sent", name, seen, l.keys.fingerprints()).
 		WithHint("if it was reinstalled, or the key was mistyped: orchestra server set %s --host-key %q", name, line(l.keys.seen))
 }
 
@@ -121,7 +123,7 @@ func (l *login) changedKey() error {
 func (l *login) noCommonAlgorithm(mismatch *ssh.AlgorithmNegotiationError) error {
 	offered := printable(strings.Join(mismatch.RequestedAlgorithms, " "))
 	if strings.Contains(mismatch.What, "host key") {
-		return fault.New(fault.Unreachable, "the host key of server %s has changed: it offers keys of type %s and none like %s; nothing was sent", l.target.Name, offered, l.keys.fingerprints()).
+		return fault.New(fault.Conflict, "the host key of server %s has changed: it offers keys of type %s and none like %s; nothing was sent", l.target.Name, offered, l.keys.fingerprints()).
 			WithHint("orchestra server check %s", l.target.Name)
 	}
 	return fault.New(fault.Unreachable, "server %s (%s) offers no %s that is safe to use, only %s", l.target.Name, l.target.where(), mismatch.What, offered)

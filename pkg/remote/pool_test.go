@@ -36,7 +36,7 @@ func TestJump(t *testing.T) {
 		must(t, err)
 		jump.SetHostKeys(key)
 		_, err = DialSSH(t.Context(), target)
-		refused(t, err, fault.Unreachable, "server gw shows another host key")
+		refused(t, err, fault.Conflict, "server gw shows another host key")
 		if server.Connections() > 0 || len(jump.Attempts()) > 0 {
 			t.Error("somebody was talked to")
 		}
@@ -47,7 +47,7 @@ func TestJump(t *testing.T) {
 		must(t, err)
 		server.SetHostKeys(key)
 		_, err = DialSSH(t.Context(), target)
-		refused(t, err, fault.Unreachable, "server h11 shows another host key")
+		refused(t, err, fault.Conflict, "server h11 shows another host key")
 		if len(server.Attempts()) > 0 {
 			t.Error("it was told who we are")
 		}
@@ -148,7 +148,7 @@ func TestPool(t *testing.T) {
 		must(t, err)
 		target.HostKeys = []string{line(key.PublicKey())}
 		_, err = pool.Get(t.Context(), target)
-		refused(t, err, fault.Unreachable, "another host key")
+		refused(t, err, fault.Conflict, "another host key")
 	})
 	t.Run("a failure is not remembered", func(t *testing.T) {
 		server, target := serve(t, remotetest.Options{Handler: echo, Faults: remotetest.Faults{Nonsense: "no\n"}})

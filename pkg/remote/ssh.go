@@ -12,8 +12,8 @@ import (
 
 // DialSSH connects to target and logs in. Its host key is verified before
 // anything is sent that a stranger may not read. The errors are faults:
-// Unreachable says that the server was not reached or not trusted and that
-// nothing was done there, Invalid that our own key or known_hosts file is of no
+// Unreachable says that the server was not reached and that nothing was done
+// there, Conflict that it showed another host key than the one on record, Invalid that our own key or known_hosts file is of no
 // use. Closing the Transport ends the connection to a jump host as well.
 func DialSSH(ctx context.Context, target Target) (Transport, error) {
 	if err := unlock(ctx, target); err != nil {

@@ -108,9 +108,9 @@ func TestRefusals(t *testing.T) {
 			change: func(t *Target) { t.ConnectTimeout = 300 * time.Millisecond },
 			kind:   fault.Unreachable, words: []string{"kept closing the connection before the handshake ended", "Exceeded MaxStartups", "MaxStartups in sshd_config of h11"}},
 		{name: "changed host key", change: func(t *Target) { t.HostKeys = []string{line(otherKey.PublicKey())} },
-			kind: fault.Unreachable, words: []string{"server h11 shows another host key than the one that is pinned: SHA256:", " instead of " + ssh.FingerprintSHA256(otherKey.PublicKey()), "nothing was sent", "orchestra server set h11 --host-key"}},
+			kind: fault.Conflict, words: []string{"server h11 shows another host key than the one that is pinned: SHA256:", " instead of " + ssh.FingerprintSHA256(otherKey.PublicKey()), "nothing was sent", "orchestra server set h11 --host-key"}},
 		{name: "host key of another type", change: func(t *Target) { t.HostKeys = []string{rsaOnly} },
-			kind: fault.Unreachable, words: []string{"the host key of server h11 has changed", "ssh-ed25519", "nothing was sent"}},
+			kind: fault.Conflict, words: []string{"the host key of server h11 has changed", "ssh-ed25519", "nothing was sent"}},
 		{name: "no host key known", change: func(t *Target) { t.HostKeys = nil },
 			kind: fault.Unreachable, words: []string{"no host key of server h11 is known", "--host-key"}},
 		{name: "a host key that is none", change: func(t *Target) { t.HostKeys = []string{"ssh-ed25519 AAAA"} },
@@ -169,7 +169,7 @@ func TestChangedHostKeySendsNothing(t *testing.T) {
 	must(t, err)
 	server.SetHostKeys(key)
 	_, err = DialSSH(t.Context(), target)
-	refused(t, err, fault.Unreachable, "another host key")
+	refused(t, err, fault.Conflict, "another host key")
 	server.Close() // so that all was received
 	if got := server.Attempts()[before:]; len(got) > 0 {
 		t.Errorf("it saw the logins %q", got)
@@ -400,9 +400,12 @@ func TestKnownHosts(t *testing.T) {
 				must(t, err)
 				return
 			}
-			kind := fault.Unreachable
-			if test.name == "not such a file" {
+			kind := fault.Conflict
+			switch test.name {
+			case "not such a file":
 				kind = fault.Invalid
+			case "nothing there":
+				kind = fault.Unreachable
 			}
 			refused(t, err, kind, test.words...)
 		})

@@ -191,7 +191,7 @@ func TestOpenSSHChangedKey(t *testing.T) {
 	target := d.target
 	target.HostKeys = []string{line(other)}
 	_, err := DialSSH(t.Context(), target)
-	refused(t, err, fault.Unreachable, "server h11 shows another host key", ssh.FingerprintSHA256(other))
+	refused(t, err, fault.Conflict, "server h11 shows another host key", ssh.FingerprintSHA256(other))
 	time.Sleep(100 * time.Millisecond)
 	for _, word := range []string{"userauth", "Starting session", "Accepted", target.Login + " from"} {
 		if strings.Contains(d.logged(), word) {
