@@ -26,19 +26,17 @@ func settlePlacements(ctx context.Context, plan noun.Planner, changed []noun.Row
 	if err != nil {
 		return err
 	}
-	of := map[int64][]noun.Row{}
+	mains, named := map[int64]noun.Row{}, map[string]noun.Row{}
 	for _, user := range users {
-		of[user.Int("account")] = append(of[user.Int("account")], user)
+		named[user.Text("name")] = user
+		if user.Bool("main") {
+			mains[user.Int("account")] = user
+		}
 	}
-	for _, family := range of {
-		for _, other := range family {
-			if other.Int("server") == 0 {
-				continue
-			}
-			for _, user := range family {
-				if user.ID != other.ID && user.Int("server") != other.Int("server") && needs(user, other) {
-					return needsThere(ctx, plan, user, other)
-				}
+	for _, user := range users {
+		for _, other := range needed(user, mains[user.Int("account")], named) {
+			if server := other.Int("server"); server != 0 && server != user.Int("server") {
+				return needsThere(ctx, plan, user, other)
 			}
 		}
 	}
@@ -59,12 +57,20 @@ func anyPlaced(ctx context.Context, view noun.View, accounts []any) (bool, error
 	return len(placed) > 0, err
 }
 
-// needs tells whether user can't be on a server without other: it is in the
-// group of that one, or has its home inside of the main user's.
-func needs(user, other noun.Row) bool {
-	home, theirs := user.Text("home"), other.Text("home")
-	return slices.Contains(user.List("group"), other.Text("name")) ||
-		other.Bool("main") && (home == theirs || value.Within(home, theirs))
+// needed returns the users without whom user can't be on a server: those in
+// whose groups it is, and the main user where its home is inside of that one's.
+func needed(user, main noun.Row, named map[string]noun.Row) []noun.Row {
+	var all []noun.Row
+	for _, group := range user.List("group") {
+		if other, is := named[group]; is {
+			all = append(all, other)
+		}
+	}
+	home, theirs := user.Text("home"), main.Text("home")
+	if main.ID != user.ID && main.ID != 0 && (home == theirs || value.Within(home, theirs)) {
+		all = append(all, main)
+	}
+	return all
 }
 
 func needsThere(ctx context.Context, view noun.View, user, other noun.Row) error {
