@@ -77,7 +77,7 @@ func facts(changes noun.Facts) noun.Facts {
 	all := noun.Facts{
 		"uid": int64(70001), "home": "/home/acme-web", "home_uid": int64(70001), "home_kept": false, "directory": "",
 		"shell": "/usr/sbin/nologin", "gecos": "Acme $(id) 'n", "active": true, "access": "sftp", "main": "acme",
-		"group": []string{}, "keys": noun.Content("ssh-ed25519 AAAA\n"), "password": noun.Confidential("$y$j9T$x$y"),
+		"group": []string{}, "keys": noun.Content("ssh-ed25519 AAAA\n"), "password": noun.Confidential("$y$j9T$x$y"), "password_mark": "0123",
 	}
 	for name, value := range changes {
 		all[name] = value
@@ -103,7 +103,7 @@ func TestWhatAUserDeclares(t *testing.T) {
 			"file /etc/ssh/orchestra/keys/acme-web root 70001 0640 \x100\x11",
 		}, []string{"drop", "act", "entry", "park"}},
 		{"the main user", save(facts(noun.Facts{"main": "acme-web"}), nil), nil, []string{"member acme-web acme"}},
-		{"without keys and password", save(facts(noun.Facts{"keys": "", "password": ""}), nil), []string{
+		{"without keys and password", save(facts(noun.Facts{"keys": "", "password": "", "password_mark": ""}), nil), []string{
 			"absent /etc/ssh/orchestra/keys/acme-web", "Acme $(id) 'n ! 0"}, []string{"file "}},
 		{"disabled", save(facts(noun.Facts{"active": false}), facts(nil)), []string{
 			"absent /etc/ssh/orchestra/keys/acme-web", "\x101\x11 1", "act processes 70001 probe_processes end_processes nothing later",
@@ -114,7 +114,9 @@ func TestWhatAUserDeclares(t *testing.T) {
 		}, []string{"drop-entry"}},
 		{"out of the jail", save(facts(nil), facts(noun.Facts{"access": "jail"})), []string{
 			"drop-entry /srv/orchestra/jail/etc/passwd acme-web colon", "drop-member orchestra-jail acme-web"}, nil},
-		{"other keys only", save(facts(nil), facts(noun.Facts{"keys": ""})), nil, []string{"act "}},
+		{"other keys only", save(facts(nil), facts(noun.Facts{"keys": ""})), []string{"\x101\x11 0 keep\n"}, []string{"act "}},
+		{"another password", save(facts(noun.Facts{"password_mark": "4567"}), facts(nil)), []string{"\x101\x11 0\n"}, []string{" keep"}},
+		{"no password any more", save(facts(noun.Facts{"password": "", "password_mark": ""}), facts(nil)), []string{"'n ! 0\n"}, []string{" keep"}},
 		{"access none", save(facts(noun.Facts{"access": "none"}), nil), []string{
 			"absent /etc/ssh/orchestra/keys/acme-web", "member orchestra-none acme-web"}, []string{"file "}},
 		{"groups", save(facts(noun.Facts{"group": []string{"one", "two"}}), facts(noun.Facts{"group": []string{"two", "three"}})), []string{

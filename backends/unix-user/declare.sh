@@ -19,11 +19,13 @@ one_user() {
 # each time that it is called.
 save_user() {
   local uid=${fact[uid]} access=${fact[access]} home=${fact[home]} expired=0 mode=0750 other
-  local -a groups
+  local -a groups keep=()
   [[ -n ${fact[active]} ]] || expired=1
+  # A password is set when it was given here; what its user made of it since is the user's.
+  [[ -z ${before[uid]-} || ${before[password_mark]-} != "${fact[password_mark]}" ]] || keep=(keep)
 
   group "$name" "$uid"
-  user "$name" "$uid" "$uid" "$home" "${fact[shell]}" "${fact[gecos]}" "${fact[password]:-!}" "$expired"
+  user "$name" "$uid" "$uid" "$home" "${fact[shell]}" "${fact[gecos]}" "${fact[password]:-!}" "$expired" "${keep[@]}"
 
   # The main user is in the groups of all users of its account.
   [[ ${fact[main]} == "$name" ]] || member "$name" "${fact[main]}"

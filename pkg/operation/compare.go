@@ -178,11 +178,15 @@ func (p *comparing) addRows(ctx context.Context, tx *store.Tx, declared *noun.No
 			if told == nil || !server.Enabled || !p.selection.wants(server, told) {
 				continue
 			}
+			facts := withPeers(computed[i], told, on[row.ID], p.into.servers)
 			object := backend.Object{
-				Action: "save", Noun: declared.Name, ID: row.ID, Name: row.Text(declared.Key), Facts: withPeers(computed[i], told, on[row.ID], p.into.servers),
-				Before: p.marks[placement].Facts,
+				// What is not owed is what the server last heard.
+				Action: "save", Noun: declared.Name, ID: row.ID, Name: row.Text(declared.Key), Facts: facts, Before: facts,
 			}
-			delete(p.marks, placement)
+			if mark, owed := p.marks[placement]; owed {
+				object.Before = mark.Facts
+				delete(p.marks, placement)
+			}
 			s := p.step(placement.Server, told)
 			s.objects = append(s.objects, object)
 		}

@@ -182,7 +182,7 @@ func shadowLine(r *resource, before string, today int64) string {
 		fields = []string{r.Name, noPassword, strconv.FormatInt(today, 10), "0", "99999", "7", "", "", ""}
 	}
 	hash := r.hash
-	if hash == "" {
+	if hash == "" || r.keep && before != "" {
 		hash = fields[1]
 		if rest := strings.TrimPrefix(hash, "!"); rest != "" && fields[7] == "1" {
 			hash = rest // it was locked by being expired

@@ -31,7 +31,8 @@ func (accountsKind) declare(s *step, d declaration) (*resource, error) {
 	if kind == kindUser && !drop {
 		count = 8
 	}
-	if len(arguments) != count {
+	keeps := count == 8 && len(arguments) == 9 && arguments[8] == "keep"
+	if len(arguments) != count && !keeps {
 		return nil, errArguments
 	}
 	if !validAccount(arguments[0]) || kind == kindMember && !validAccount(arguments[1]) {
@@ -98,6 +99,7 @@ func declareUser(s *step, arguments []string) (*resource, error) {
 		}
 		r.hash = hash
 	}
+	r.keep = len(arguments) == 9
 	switch expired {
 	case "0":
 	case "1":

@@ -52,8 +52,8 @@ group() {
   printf '4\0%s\0group\0%s\0%s\0' "$_object" "$@" >&4
 }
 user() {
-  (($# == 8)) || _usage 'user NAME UID GID HOME SHELL GECOS HASH EXPIRED'
-  printf '%s\0' 10 "$_object" user "$@" >&4
+  (($# == 8 || $# == 9)) || _usage 'user NAME UID GID HOME SHELL GECOS HASH EXPIRED [keep]'
+  printf '%s\0' $(($# + 2)) "$_object" user "$@" >&4
 }
 member() {
   (($# == 2)) || _usage 'member GROUP USER'

@@ -51,6 +51,7 @@ type resource struct {
 	group      string
 	expectedID uint32 // of a user or group that goes; 0: any
 	hash       string // of a user's password; "": as it is
+	keep       bool   // hash is for a new user only: who has a password keeps it
 	expired    bool   // whether a user may log in no more
 	hidden     bool   // what is there now must not be shown
 	reached    bool   // publish has come to it: it may be live
@@ -66,13 +67,14 @@ type wish struct {
 	gone         bool // nothing is to be there
 	owner, group string
 	hash         string
+	keep         bool // a password that is there stays
 	expired      bool
 	expectedID   uint32
 	act          string // digest of an act
 }
 
 func wishOf(r *resource) wish {
-	w := wish{gone: r.After == nil, owner: r.owner, group: r.group, hash: r.hash, expired: r.expired, expectedID: r.expectedID}
+	w := wish{gone: r.After == nil, owner: r.owner, group: r.group, hash: r.hash, keep: r.keep, expired: r.expired, expectedID: r.expectedID}
 	if r.After != nil {
 		w.after = *r.After
 	}

@@ -2,6 +2,8 @@ package accounts
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -24,6 +26,7 @@ import (
 //	group          further groups that it is in
 //	keys           the text of its authorized_keys, nothing where it has none
 //	password       the hash of its password, nothing where it has none
+//	password_mark  tells one password from another without telling it, nothing where it has none
 func userFacts(ctx context.Context, view noun.View, users []noun.Row) ([]noun.Facts, error) {
 	accounts, mains, err := owners(ctx, view, users)
 	if err != nil {
@@ -38,7 +41,7 @@ func userFacts(ctx context.Context, view noun.View, users []noun.Row) ([]noun.Fa
 			"uid": user.Int("uid"), "home": home, "home_uid": user.Int("uid"), "home_kept": false, "directory": user.Text("directory"),
 			"shell": loginShell(user), "gecos": gecos(account.Text("full_name"), account.Text("short_name"), account.Text("name")),
 			"active": noun.Active(user, &account), "access": user.Text("access"),
-			"main": account.Text("name"), "group": user.List("group"), "keys": "", "password": "",
+			"main": account.Text("name"), "group": user.List("group"), "keys": "", "password": "", "password_mark": "",
 		}
 		if mainHome := main.Text("home"); !user.Bool("main") && mainHome != "" && (home == mainHome || value.Within(home, mainHome)) {
 			facts["home_uid"], facts["home_kept"] = main.Int("uid"), home == mainHome
@@ -51,11 +54,18 @@ func userFacts(ctx context.Context, view noun.View, users []noun.Row) ([]noun.Fa
 			facts["keys"] = noun.Content(strings.Join(keys, "\n") + "\n")
 		}
 		if hash := user.Text("password"); hash != "" {
-			facts["password"] = noun.Confidential(hash)
+			facts["password"], facts["password_mark"] = noun.Confidential(hash), markOf(hash)
 		}
 		all[i] = facts
 	}
 	return all, nil
+}
+
+// markOf returns what tells a hash from others. It is short, and the hash is
+// salted and slow: nothing can be learned of the password by it.
+func markOf(hash string) string {
+	sum := sha256.Sum256([]byte(hash))
+	return hex.EncodeToString(sum[:8])
 }
 
 // owners returns the accounts of users and their main users, by the account's id.
