@@ -109,6 +109,29 @@ func TestTheSameContentWithNoLargerNumberIsNoChange(t *testing.T) {
 	must(t, p.close())
 }
 
+func TestWhatUndoOfASetupWentOnToIsTheSetups(t *testing.T) {
+	disk, machine := memoryServer(MemoryOptions{})
+	p := memorySession(t, disk, machine)
+	setup := func(n int, serial uint64, body string) wire.Stage {
+		stage := aZone(n, serial, body)
+		stage.Steps[0].Setup = true
+		return stage
+	}
+	p.perform(setup(1, 10, "old"))
+	stage := setup(2, 12, "new")
+	for _, word := range wordsOf(stage)[:2] {
+		p.want(word.answer, word.word, word.content)
+	}
+	p.want(wire.WordUndone, wire.WordUndo, undoOf(stage))
+	wantZone(t, disk, 13, "old")
+	// The objects of the same backend leave nothing of it over.
+	report := p.want(wire.WordObserved, wire.WordObserve, wire.Observe{Steps: []wire.Step{aStep("zone", d("own", "file", "/etc/zone"))}, Drift: true, Leftovers: true})
+	if len(reasons(report)) != 0 {
+		t.Error(describe(report))
+	}
+	must(t, p.close())
+}
+
 func TestACrashNeverTakesANumberBack(t *testing.T) {
 	const changes = 60
 	for f := range faults {
