@@ -213,7 +213,7 @@ func TestEntriesOfOthersStay(t *testing.T) {
 		if len(group) == 0 {
 			return
 		}
-		found, err := findEntries([]byte(data), group)
+		found, _, err := findEntries([]byte(data), group)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestEntriesOfOthersStay(t *testing.T) {
 		if failed != nil {
 			t.Fatal(failed)
 		}
-		after, err := findEntries(edited, group)
+		after, _, err := findEntries(edited, group)
 		if err != nil {
 			t.Fatal(err)
 		}
