@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"orchestra/pkg/wire"
@@ -196,6 +197,37 @@ func TestDaemonsAreToldOfWhatChangedAndOfWhatCameBack(t *testing.T) {
 	if told := m.did("load"); len(told) != 4 {
 		t.Errorf("told %q", told)
 	}
+	must(t, p.close())
+}
+
+func TestEachRELOADTellsTheDaemonsOfItsSteps(t *testing.T) {
+	m := newActMachine(t)
+	p := m.connect()
+	step := func(name string) wire.Step {
+		return aStep(name, d("file", "/etc/"+name, "root", "root", "0644", name), d("refresh", "load", name), d("reload", "cron"))
+	}
+	stage := stageOf(1, step("masters"), step("slaves"))
+	for _, word := range wordsOf(stage)[:2] {
+		p.want(word.answer, word.word, word.content)
+	}
+	told := func(want ...string) {
+		t.Helper()
+		if difference := cmp.Diff(want, m.did("load", "systemctl reload")); difference != "" {
+			t.Error(difference)
+		}
+	}
+	p.want(wire.WordActive, wire.WordReload, wire.Reload{Operation: stage.Operation, Steps: []string{"masters"}})
+	told("systemctl reload -- cron", "load masters")
+	// Once for all: what the second step publishes was live when the first was told.
+	p.want(wire.WordActive, wire.WordReload, wire.Reload{Operation: stage.Operation, Steps: []string{"slaves"}})
+	told("systemctl reload -- cron", "load masters", "load slaves")
+	report := p.want(wire.WordFailed, wire.WordReload, wire.Reload{Operation: stage.Operation, Steps: []string{"none"}})
+	if report.Failure.Code != wire.CodeOrder {
+		t.Error(describe(report))
+	}
+	m.calls = nil
+	p.want(wire.WordUndone, wire.WordUndo, undoOf(stage)) // back, all are told, whatever wave it was
+	told("systemctl reload-or-restart -- cron", "load slaves", "load masters")
 	must(t, p.close())
 }
 
