@@ -81,7 +81,7 @@ func (a *app) takings(server operation.ServerDifferences) []message.Text {
 		return []message.Text{why, message.New("this would fail, and nothing would be changed anywhere")}
 	case !server.Owed.IsZero():
 		return []message.Text{message.New("it is told later: what it misses is owed to it")}
-	case !differ([]operation.ServerDifferences{server}):
+	case !server.Differs():
 		return []message.Text{message.New("nothing would change")}
 	}
 	names := map[string][]string{} // of what goes, by kind

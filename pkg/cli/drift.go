@@ -122,7 +122,7 @@ func (a *app) drift(ctx context.Context, selection operation.Selection, diff boo
 		return err
 	}
 	left := notCompared(comparison.Servers)
-	found := differ(comparison.Servers)
+	found := slices.ContainsFunc(comparison.Servers, operation.ServerDifferences.Differs)
 	a.log.Info("drift", "servers", len(comparison.Servers), "objects", comparison.Objects, "differences", found, "actor", a.actor())
 	switch {
 	case left != nil:
@@ -149,9 +149,7 @@ func driftTable() output.Table {
 func (a *app) showDrift(table output.Table, servers []operation.ServerDifferences, diff bool) error {
 	people := a.format() == output.FormatTable && a.flags.jq == ""
 	if diff && people {
-		differing := slices.DeleteFunc(slices.Clone(servers), func(server operation.ServerDifferences) bool {
-			return !differ([]operation.ServerDifferences{server})
-		})
+		differing := slices.DeleteFunc(slices.Clone(servers), func(server operation.ServerDifferences) bool { return !server.Differs() })
 		return a.printer().Document(nil, nil, func(out io.Writer) error {
 			paint := a.paintOut()
 			writeServers(out, paint, differing, func(text io.Writer, server operation.ServerDifferences) { a.writeDifferences(text, paint, server) })

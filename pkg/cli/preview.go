@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"orchestra/pkg/fault"
@@ -61,7 +62,7 @@ func (a *app) showPreview(ctx context.Context, preview *operation.Preview) error
 		return err
 	}
 	document := previewDocument{
-		DryRun: true, Changed: len(shown) > 0 || differ(preview.Servers), Changes: shown,
+		DryRun: true, Changed: len(shown) > 0 || slices.ContainsFunc(preview.Servers, operation.ServerDifferences.Differs), Changes: shown,
 		Warnings: a.texts(preview.Warnings), Servers: differenceDocuments(preview.Servers),
 	}
 	if !a.format().Structured() {
@@ -100,17 +101,6 @@ func unanswered(servers []operation.ServerDifferences) error {
 		}
 	}
 	return nil
-}
-
-func differ(servers []operation.ServerDifferences) bool {
-	for _, server := range servers {
-		for _, step := range server.Steps {
-			if len(step.Differences) > 0 {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func differenceDocuments(servers []operation.ServerDifferences) []differencesDoc {
@@ -158,7 +148,7 @@ func (a *app) writeDifferences(out io.Writer, paint output.Painter, server opera
 		_, _ = fmt.Fprintln(out, "  "+a.say(message.New("queued: it is owed to it")))
 		return
 	}
-	if !differ([]operation.ServerDifferences{server}) {
+	if !server.Differs() {
 		_, _ = fmt.Fprintln(out, "  "+a.say(message.New("nothing would change")))
 		return
 	}

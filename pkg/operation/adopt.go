@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"orchestra/pkg/fault"
@@ -89,12 +90,19 @@ func (c *Coordinator) AdoptPreview(ctx context.Context, serverName string) ([]Se
 	return compared.Servers, nil
 }
 
-// raise raises counters to what a server has heard of.
-func (r *run) raise(ctx context.Context, tx *store.Tx, heard map[string]int64) error {
+// raise raises counters to what a server has heard of. It is believed up to where
+// there are numbers left to give: one that is hostile must not use up a counter.
+func (r *run) raise(ctx context.Context, tx *store.Tx, server string, heard map[string]int64) error {
+	heard = maps.Clone(heard)
 	for _, name := range sortedKeys(heard) {
 		last, err := tx.Counter(ctx, name)
 		if err != nil {
 			return err
+		}
+		if _, highest := r.c.options.Settings.Range(name); heard[name] > min(highest, wire.MaxNumber/2) {
+			r.plan.warnings = append(r.plan.warnings, message.New("%s says that numbers of %s up to %d were given, above all that are to be given: they count for nothing", server, name, heard[name]))
+			delete(heard, name)
+			continue
 		}
 		if heard[name] > last {
 			r.plan.warnings = append(r.plan.warnings, message.New("numbers of %s that this database does not know of were given, up to %d: they are not given again", name, heard[name]))
@@ -106,7 +114,7 @@ func (r *run) raise(ctx context.Context, tx *store.Tx, heard map[string]int64) e
 // adopted writes that a server follows this database now.
 func (r *run) adopted(ctx context.Context, tx *store.Tx, server Server, sequence int64, heard map[string]int64) error {
 	r.plan.warnings = nil
-	if err := r.raise(ctx, tx, heard); err != nil {
+	if err := r.raise(ctx, tx, server.Name, heard); err != nil {
 		return err
 	}
 	open, err := tx.OpenOperations(ctx)

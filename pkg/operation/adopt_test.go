@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"orchestra/pkg/message"
 	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
@@ -111,16 +113,24 @@ func TestAServerThatSaysNumbersOutOfAllReasonRaisesNothing(t *testing.T) {
 	servers[0].says = func(word wire.Word, report *wire.Report) {
 		if word == wire.WordAdopted {
 			report.Counters = map[string]int64{
-				"id.item": wire.MaxNumber + 1, "id.account": -1, "": 3, "a b": 3, "x\x1b[2J": 3, strings.Repeat("x", 5000): 3, "ok": 7,
+				"id.item": wire.MaxNumber + 1, "id.part": wire.MaxNumber, "unix_id": 100_000, "serial.example.org": 1<<32 - 1, "serial.example.net": 2026112601, "id.account": -1, "": 3, "a b": 3, "x\x1b[2J": 3, strings.Repeat("x", 5000): 3, "ok": 7,
 			}
 		}
 	}
-	if _, err := p.Adopt(context.Background(), "h11", Request{Command: "server adopt h11"}); err != nil {
+	o, err := p.Adopt(context.Background(), "h11", Request{Command: "server adopt h11"})
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"id.part", "unix_id", "serial.example.org"} { // one that was given may be meant: say so
+		if !slices.ContainsFunc(o.Warnings, func(warning message.Text) bool {
+			return strings.Contains(warning.String(), "h11 says that numbers of "+name)
+		}) {
+			t.Errorf("%s is ignored in silence: %v", name, o.Warnings)
+		}
 	}
 	counters := map[string]int64{}
 	if err := p.store.View(context.Background(), func(tx *store.Tx) error {
-		for _, name := range []string{"id.item", "id.account", "ok", "a b", ""} {
+		for _, name := range []string{"id.item", "id.part", "unix_id", "serial.example.org", "serial.example.net", "id.account", "ok", "a b", ""} {
 			last, err := tx.Counter(context.Background(), name)
 			if err != nil {
 				return err
@@ -131,7 +141,9 @@ func TestAServerThatSaysNumbersOutOfAllReasonRaisesNothing(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]int64{"id.item": 1, "id.account": 1, "ok": 7, "a b": 0, "": 0}, counters); diff != "" {
+	if diff := cmp.Diff(map[string]int64{
+		"id.item": 1, "id.part": 0, "unix_id": 0, "serial.example.org": 0, "serial.example.net": 2026112601, "id.account": 1, "ok": 7, "a b": 0, "": 0,
+	}, counters); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -36,7 +36,7 @@ func (w *atWork) meanwhile(ctx context.Context, tx *store.Tx, servers []ServerDi
 	}
 	var warnings []message.Text
 	for _, server := range servers {
-		if !server.differs() {
+		if !server.Differs() {
 			continue
 		}
 		for _, operation := range append(slices.Clone(w.open), begun...) {
@@ -48,13 +48,4 @@ func (w *atWork) meanwhile(ctx context.Context, tx *store.Tx, servers []ServerDi
 		}
 	}
 	return warnings, nil
-}
-
-func (s ServerDifferences) differs() bool {
-	for _, step := range s.Steps {
-		if len(step.Differences) > 0 {
-			return true
-		}
-	}
-	return false
 }

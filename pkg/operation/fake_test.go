@@ -31,14 +31,15 @@ type fakeServer struct {
 	words    []wire.Word // all that was heard
 	starts   int
 
-	down   bool                                   // Start is refused
-	other  bool                                   // it shows another host key
-	answer func(word wire.Word) *wire.Failure     // refuses a word
-	cut    func(word wire.Word, before bool) bool // ends the connection before, or after, a word has had its effect
-	pivot  bool
-	hello  func(*wire.Hello)             // what it says of itself
-	says   func(wire.Word, *wire.Report) // what it adds to an answer
-	busy   func(wire.Word) bool          // never answers a word, and always does something else
+	down    bool                                   // Start is refused
+	other   bool                                   // it shows another host key
+	answer  func(word wire.Word) *wire.Failure     // refuses a word
+	cut     func(word wire.Word, before bool) bool // ends the connection before, or after, a word has had its effect
+	pivot   bool
+	hello   func(*wire.Hello)             // what it says of itself
+	says    func(wire.Word, *wire.Report) // what it adds to an answer
+	busy    func(wire.Word) bool          // never answers a word, and always does something else
+	reloads func(steps []string)          // is told of the steps of each RELOAD
 	// observed is told of each object that is compared: its name, the action and the value before.
 	observed func(object, action, was string)
 }
@@ -202,6 +203,9 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 	case wire.WordReload:
 		var reload wire.Reload
 		must(frame.Decode(&reload))
+		if f.reloads != nil {
+			f.reloads(reload.Steps)
+		}
 		f.staged[reload.Operation].state = wire.StateActivating
 		return wire.WordActive, wire.Report{Operation: reload.Operation, State: wire.StateActivating}
 	case wire.WordPivot:

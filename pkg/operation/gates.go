@@ -215,14 +215,23 @@ func (r *run) lockServers(ctx context.Context) error {
 // One server alone is told both at once.
 func (r *run) publish(ctx context.Context) error {
 	live := slices.DeleteFunc(r.servers(), func(id int64) bool { return len(r.stepsOn(id)) == 0 })
-	reload := question{outgoing{wire.WordReload, wire.Reload{Operation: r.operation.ID}}, wire.WordActive, "reload"}
 	r.published = true
 	if len(live) == 1 {
 		return r.sieve(r.on(live, func(s *session) error {
-			_, err := s.ask(ctx, r.patience(s.server.ID), r.publishing(r.stepsOn(s.server.ID)), reload)
+			_, err := s.ask(ctx, r.patience(s.server.ID), r.publishing(r.stepsOn(s.server.ID)), r.reloading(r.stepsOn(s.server.ID)))
 			return err
 		}))
 	}
+	err := r.inWaves(ctx, live, r.publishing)
+	if err == nil {
+		// Those of the first wave first: a slave asks its master for what that has loaded.
+		err = r.inWaves(ctx, live, r.reloading)
+	}
+	return err
+}
+
+// inWaves says a word about the steps of one wave after the other.
+func (r *run) inWaves(ctx context.Context, live []int64, word func(steps []*step) question) error {
 	for _, wave := range r.waves() {
 		var ids []int64
 		for _, id := range live {
@@ -231,28 +240,7 @@ func (r *run) publish(ctx context.Context) error {
 			}
 		}
 		err := r.sieve(r.on(ids, func(s *session) error {
-			_, err := s.ask(ctx, r.patience(s.server.ID), r.publishing(inWave(r.stepsOn(s.server.ID), wave)))
-			return err
-		}))
-		if err != nil {
-			return err
-		}
-	}
-	return r.reload(ctx, live, reload)
-}
-
-// reload tells the daemons of the servers, those of the first wave first: a slave
-// asks its master for what that has loaded.
-func (r *run) reload(ctx context.Context, live []int64, reload question) error {
-	for _, wave := range r.waves() {
-		var ids []int64
-		for _, id := range live {
-			if !r.dropped[id] && r.stepsOn(id)[0].wave == wave {
-				ids = append(ids, id)
-			}
-		}
-		err := r.sieve(r.on(ids, func(s *session) error {
-			_, err := s.ask(ctx, r.patience(s.server.ID), reload)
+			_, err := s.ask(ctx, r.patience(s.server.ID), word(inWave(r.stepsOn(s.server.ID), wave)))
 			return err
 		}))
 		if err != nil {
@@ -263,11 +251,21 @@ func (r *run) reload(ctx context.Context, live []int64, reload question) error {
 }
 
 func (r *run) publishing(steps []*step) question {
-	word := wire.Publish{Operation: r.operation.ID}
-	for _, step := range steps {
-		word.Steps = append(word.Steps, step.wire.Name)
-	}
+	word := wire.Publish{Operation: r.operation.ID, Steps: stepNames(steps)}
 	return question{outgoing{wire.WordPublish, word}, wire.WordPublished, "publish"}
+}
+
+func (r *run) reloading(steps []*step) question {
+	word := wire.Reload{Operation: r.operation.ID, Steps: stepNames(steps)}
+	return question{outgoing{wire.WordReload, word}, wire.WordActive, "reload"}
+}
+
+func stepNames(steps []*step) []string {
+	names := make([]string, len(steps))
+	for i, step := range steps {
+		names[i] = step.wire.Name
+	}
+	return names
 }
 
 // waves returns the numbers of the waves in order.

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"orchestra/pkg/message"
@@ -64,6 +65,11 @@ type ServerDifferences struct {
 	Owed message.Text
 	// Err says why the server could not be asked; nil where it was.
 	Err error
+}
+
+// Differs tells whether anything there is not as it should be.
+func (s ServerDifferences) Differs() bool {
+	return slices.ContainsFunc(s.Steps, func(step wire.StepReport) bool { return len(step.Differences) > 0 })
 }
 
 // Brought is a server that was owed changes, and what became of that.

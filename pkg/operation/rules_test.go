@@ -94,6 +94,29 @@ func TestAWaveIsPublishedAfterTheOneBefore(t *testing.T) {
 	}
 }
 
+// A server may have steps before and behind those of another: as a name server that is
+// the master of some zones and the slave of others.
+func TestDaemonsAreToldInTheWavesOfTheirSteps(t *testing.T) {
+	servers := fakes(2)
+	topology := threeServers(2)
+	topology.routes[1].After = []int64{11} // h12 after h11, and h11's other backend after both
+	topology.routes = append(topology.routes, Route{ID: 13, Backend: "more", Server: 1, After: []int64{12}})
+	p := newTestPanel(t, topology, connectTo(servers))
+	more := *filesBackend
+	more.Name = "more"
+	p.options.Backends = testBackends{filesBackend, &more}
+	p.Coordinator = New(p.options)
+	p.must("account", addAccount("acme"))
+	var order []string
+	for _, server := range servers {
+		server.reloads = func(steps []string) { order = append(order, server.name+" "+strings.Join(steps, " ")) }
+	}
+	p.must("add", addItem("one", "acme", "v1"))
+	if diff := cmp.Diff([]string{"h11 files", "h12 files", "h11 more"}, order); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAnObjectFollowsItsRoutes(t *testing.T) {
 	servers := fakes(2)
 	topology := threeServers(2)

@@ -306,7 +306,7 @@ func (s *session) noteReport(phase, outcome string, began time.Time, report wire
 			s.pivot = s.pivot || one.Pivot
 		}
 		if phase == "reload" {
-			s.acted[one.Name] = len(one.Reloaded) > 0
+			s.acted[one.Name] = s.acted[one.Name] || len(one.Reloaded) > 0
 		}
 	}
 	if len(report.Steps) == 0 || report.Failure != nil && !failed {

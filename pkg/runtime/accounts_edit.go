@@ -315,7 +315,7 @@ func checkAccounts(files accountFiles, resources []*resource) error {
 			continue
 		}
 		if holder != "" && holder != r.Name && !leaves(resources, r.Kind, holder) {
-			return fail(wire.CodeTaken, r.Kind+" "+r.Name, "its id %d is that of %s", number, printable(holder))
+			return concerning(fail(wire.CodeTaken, r.Kind+" "+r.Name, "its id %d is that of %s", number, printable(holder)), r)
 		}
 	}
 	return nil

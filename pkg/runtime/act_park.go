@@ -122,24 +122,34 @@ func (o *operation) recordParked() error {
 const failedPurge = ".failed"
 
 // purgeParked destroys what was parked long enough ago. What can't be destroyed now
-// is tried again by a later session, and fails nothing.
-func (s *session) purgeParked(ctx context.Context) {
-	m := s.machine
-	names, err := m.disk.List(m.parkedPath())
-	if err != nil {
+// is tried again by a later session, and fails nothing. It has a lock of its own: each
+// may take as long as its backend allows, and operations must not wait for that.
+func (m *machine) purgeParked(ctx context.Context) {
+	expired := m.expiredParked()
+	if len(expired) == 0 {
 		return
 	}
-	oldest := m.earlier().Add(-trashRetention).Truncate(24 * time.Hour)
-	for _, name := range names {
-		day, ok := dayOfPark(name)
-		if !ok || !day.Before(oldest) {
-			continue
-		}
-		if s.takeLock(ctx, 0) != nil {
-			return // whoever is at work here does it afterwards
-		}
+	lock, err := m.lock(ctx, m.path(fileParkedLock), false, 0)
+	if err != nil {
+		return // whoever has it sees to all of them
+	}
+	defer lock.Unlock() //nolint:errcheck // it ends with this process
+	for _, name := range expired {
 		m.purgeRecord(ctx, m.parkedPath(name))
 	}
+}
+
+// expiredParked returns the records of what was parked long enough ago.
+func (m *machine) expiredParked() []string {
+	names, err := m.disk.List(m.parkedPath())
+	if err != nil {
+		return nil // mostly since nothing was ever parked
+	}
+	oldest := m.earlier().Add(-trashRetention).Truncate(24 * time.Hour)
+	return slices.DeleteFunc(names, func(name string) bool {
+		day, ok := dayOfPark(name)
+		return !ok || !day.Before(oldest)
+	})
 }
 
 func (m *machine) purgeRecord(ctx context.Context, name string) {
@@ -162,6 +172,9 @@ func explain(err error) string {
 
 func (m *machine) purgeStep(ctx context.Context, name string) error {
 	data, _, err := m.disk.Read(name, ownLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another session has just done it
+	}
 	if err != nil {
 		return err
 	}

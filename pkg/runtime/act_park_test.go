@@ -208,6 +208,51 @@ func TestWhatIsParkedIsPurgedAfterItsTime(t *testing.T) {
 	}
 }
 
+func TestNoOperationWaitsForAPurge(t *testing.T) {
+	m := newCrashMachine(t, 0)
+	if committed, kept := m.perform(secondOperation()); !committed || !kept { // it parks two databases
+		t.Fatal("the operation fails")
+	}
+	clock := &testClock{now: time.Now().Add(32 * 24 * time.Hour)}
+	began, release := make(chan struct{}), make(chan struct{})
+	session := func(act func(Child) (Result, error)) *panel {
+		runner := m.runners.start(m.disk)
+		runner.act = act
+		return connect(t, Options{Disk: runner.disk, Clock: clock, Runner: runner})
+	}
+	operation := func(n int, name string) wire.Stage {
+		stage := stageOf(n, aStep("x", d("file", "/etc/"+name, "root", "root", "0644", "")))
+		stage.Sequence = clock.now.UnixMicro()
+		return stage
+	}
+	slow := session(func(child Child) (Result, error) {
+		if child.Function == "purge_database" {
+			close(began)
+			<-release
+		}
+		return m.quota.act(child)
+	})
+	slow.perform(operation(3, "one"))
+	ended := make(chan error, 1)
+	go func() { ended <- slow.close() }()
+	<-began
+	// Meanwhile another one is served, to its end: and leaves the purge to the first.
+	other := session(func(child Child) (Result, error) {
+		t.Errorf("%s is called by the other session", child.Function)
+		return m.quota.act(child)
+	})
+	other.perform(operation(4, "two"))
+	must(t, other.close())
+	close(release)
+	must(t, <-ended)
+	if names := m.disk.Dump(DefaultDirectory); names["/etc/two"] == "" {
+		t.Error("the operation has done nothing")
+	}
+	if difference := cmp.Diff(map[string]string{"else": "others"}, m.quota.databases); difference != "" {
+		t.Error(difference)
+	}
+}
+
 func TestAParkThatFailsHalfWayIsUndone(t *testing.T) {
 	m := newParkMachine(t)
 	before := m.rows()

@@ -18,30 +18,39 @@ const maxConflicts = 100
 func (o *operation) look(ctx context.Context, s *step, k namedKind, resources []*resource) ([]*resource, error) {
 	for range maxConflicts {
 		more, err := k.observe(ctx, o, resources)
-		at := o.conflicting(err, resources)
-		if at < 0 {
+		about := o.conflicting(err)
+		left := without(resources, about)
+		if len(left) == len(resources) {
 			return more, err
 		}
-		r := resources[at]
-		s.differs = append(s.differs, wire.Difference{
-			Kind: r.Kind, Resource: printable(r.title()), Object: r.Object, Reason: wire.ReasonConflict, After: printable(conflictText(err)),
-		})
-		resources = slices.Delete(slices.Clone(resources), at, at+1)
-		s.Resources = slices.DeleteFunc(s.Resources, func(other *resource) bool { return other == r })
+		for _, r := range about {
+			s.differs = append(s.differs, wire.Difference{
+				Kind: r.Kind, Resource: printable(r.title()), Object: r.Object, Reason: wire.ReasonConflict, After: printable(conflictText(err)),
+			})
+		}
+		if resources, s.Resources = left, without(s.Resources, about); len(resources) == 0 {
+			return nil, nil
+		}
 	}
 	return k.observe(ctx, o, resources)
 }
 
-// conflicting returns which of resources a problem is about, -1 for none that a
-// comparison could go on without.
-func (o *operation) conflicting(err error, resources []*resource) int {
+// conflicting returns the resources that a problem is about and a comparison can go
+// on without.
+func (o *operation) conflicting(err error) []*resource {
 	var p *problem
 	if !o.drift || !errors.As(err, &p) || p.code != wire.CodeTaken && p.code != wire.CodeMissing {
-		return -1
+		return nil
 	}
-	return slices.IndexFunc(resources, func(r *resource) bool {
-		return p.resource == r.Name || p.resource == r.Kind+" "+r.Name
-	})
+	return p.about
+}
+
+func without(resources, some []*resource) []*resource {
+	gone := make(map[*resource]bool, len(some))
+	for _, r := range some {
+		gone[r] = true
+	}
+	return slices.DeleteFunc(slices.Clone(resources), func(r *resource) bool { return gone[r] })
 }
 
 func conflictText(err error) string {

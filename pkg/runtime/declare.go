@@ -70,6 +70,8 @@ func (d declaration) functions() []string {
 		return ParkFunctions(d.Arguments[0])
 	case d.Verb == "check":
 		return d.Arguments
+	case d.Verb == "refresh" && len(d.Arguments) == 2:
+		return d.Arguments[:1]
 	}
 	return nil
 }

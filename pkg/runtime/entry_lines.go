@@ -46,7 +46,7 @@ func entryLine(key, value, format string) string {
 
 func (lineEntries) observe(o *operation, group []*resource) error {
 	first := group[0]
-	there, err := o.lookFirst(first)
+	there, err := o.lookAtFile(group)
 	if err != nil || there == nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func (lineEntries) observe(o *operation, group []*resource) error {
 	if err != nil {
 		return fail(wire.CodeTaken, first.where, "it can't be read").because(err)
 	}
-	found, err := findEntries(data, group)
+	found, unclear, err := findEntries(data, group)
 	if err != nil {
-		return fail(wire.CodeTaken, first.where, "it can't be understood").because(err)
+		return concerning(fail(wire.CodeTaken, first.where, "it can't be understood").because(err), unclear)
 	}
 	for _, r := range group {
 		if entry, ok := found[r.Name]; ok {
@@ -79,11 +79,12 @@ func nth(twins map[string]int, line string) string {
 // says it; "" at the beginning of the file.
 type foundEntry struct{ value, line, behind string }
 
-// findEntries returns the entries of the keys of group that are in data.
-func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) {
-	wanted := make(map[string]bool, len(group))
+// findEntries returns the entries of the keys of group that are in data, or the one
+// whose entry can't be told, and why.
+func findEntries(data []byte, group []*resource) (map[string]foundEntry, *resource, error) {
+	wanted := make(map[string]*resource, len(group))
 	for _, r := range group {
-		wanted[r.Name] = true
+		wanted[r.Name] = r
 	}
 	found := map[string]foundEntry{}
 	last, before, twins := "", "", map[string]int{}
@@ -91,26 +92,26 @@ func findEntries(data []byte, group []*resource) (map[string]foundEntry, error) 
 		line, behind := strings.TrimSuffix(string(raw), "\n"), before
 		before = nth(twins, line)
 		if last != "" && line != "" && (line[0] == ' ' || line[0] == '\t') {
-			return nil, fmt.Errorf("the entry of %q goes on in the next line", printable(last))
+			return nil, wanted[last], fmt.Errorf("the entry of %q goes on in the next line", printable(last))
 		}
 		key, value := entryKey(line, group[0].Format)
 		last = ""
-		if !wanted[key] {
+		if wanted[key] == nil {
 			continue
 		}
 		if _, twice := found[key]; twice {
-			return nil, fmt.Errorf("%q is there twice", printable(key))
+			return nil, wanted[key], fmt.Errorf("%q is there twice", printable(key))
 		}
 		found[key], last = foundEntry{value: value, line: line, behind: behind}, key
 	}
-	return found, nil
+	return found, nil, nil
 }
 
 // editEntries returns data with the pairs of group brought about, in the
 // direction of publishing or back, and a problem for each that is neither as
 // it was nor as it should become.
 func editEntries(data []byte, group []*resource, back bool) ([]byte, []error) {
-	found, err := findEntries(data, group)
+	found, _, err := findEntries(data, group)
 	if err != nil {
 		return nil, []error{fail(wire.CodeChanged, group[0].where, "it can't be understood").because(err)}
 	}

@@ -19,12 +19,13 @@ type mapEntries struct{}
 
 func (mapEntries) observe(o *operation, group []*resource) error {
 	first := group[0]
-	there, err := o.lookFirst(first)
+	there, err := o.lookAtFile(group)
 	if err != nil {
 		return err
 	}
 	if there == nil {
-		return o.onlyRoots(first)
+		wanted := toBe(group)
+		return concerning(o.onlyRoots(wanted[0]), wanted...)
 	}
 	disk, name := o.machine.disk, first.Place.Path
 	found, _, err := disk.ReadMap(name, wantedKeys(group))

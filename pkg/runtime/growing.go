@@ -114,7 +114,7 @@ func (o *operation) rememberNewer() error {
 			}
 			if live.is(r.Newer) {
 				entries = append(entries, registryEntry{
-					Key: r.key(), Step: s.Name, Object: r.Object, Secret: r.Secret, Digest: o.kindOf(r).digest(r, r.Newer),
+					Key: r.key(), Step: s.keeper(), Object: r.Object, Secret: r.Secret, Digest: o.kindOf(r).digest(r, r.Newer),
 				})
 			}
 		}

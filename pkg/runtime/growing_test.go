@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"orchestra/pkg/wire"
@@ -109,6 +110,29 @@ func TestTheSameContentWithNoLargerNumberIsNoChange(t *testing.T) {
 	must(t, p.close())
 }
 
+func TestWhatUndoOfASetupWentOnToIsTheSetups(t *testing.T) {
+	disk, machine := memoryServer(MemoryOptions{})
+	p := memorySession(t, disk, machine)
+	setup := func(n int, serial uint64, body string) wire.Stage {
+		stage := aZone(n, serial, body)
+		stage.Steps[0].Setup = true
+		return stage
+	}
+	p.perform(setup(1, 10, "old"))
+	stage := setup(2, 12, "new")
+	for _, word := range wordsOf(stage)[:2] {
+		p.want(word.answer, word.word, word.content)
+	}
+	p.want(wire.WordUndone, wire.WordUndo, undoOf(stage))
+	wantZone(t, disk, 13, "old")
+	// The objects of the same backend leave nothing of it over.
+	report := p.want(wire.WordObserved, wire.WordObserve, wire.Observe{Steps: []wire.Step{aStep("zone", d("own", "file", "/etc/zone"))}, Drift: true, Leftovers: true})
+	if len(reasons(report)) != 0 {
+		t.Error(describe(report))
+	}
+	must(t, p.close())
+}
+
 func TestACrashNeverTakesANumberBack(t *testing.T) {
 	const changes = 60
 	for f := range faults {
@@ -173,6 +197,37 @@ func TestDaemonsAreToldOfWhatChangedAndOfWhatCameBack(t *testing.T) {
 	if told := m.did("load"); len(told) != 4 {
 		t.Errorf("told %q", told)
 	}
+	must(t, p.close())
+}
+
+func TestEachRELOADTellsTheDaemonsOfItsSteps(t *testing.T) {
+	m := newActMachine(t)
+	p := m.connect()
+	step := func(name string) wire.Step {
+		return aStep(name, d("file", "/etc/"+name, "root", "root", "0644", name), d("refresh", "load", name), d("reload", "cron"))
+	}
+	stage := stageOf(1, step("masters"), step("slaves"))
+	for _, word := range wordsOf(stage)[:2] {
+		p.want(word.answer, word.word, word.content)
+	}
+	told := func(want ...string) {
+		t.Helper()
+		if difference := cmp.Diff(want, m.did("load", "systemctl reload")); difference != "" {
+			t.Error(difference)
+		}
+	}
+	p.want(wire.WordActive, wire.WordReload, wire.Reload{Operation: stage.Operation, Steps: []string{"masters"}})
+	told("systemctl reload -- cron", "load masters")
+	// Once for all: what the second step publishes was live when the first was told.
+	p.want(wire.WordActive, wire.WordReload, wire.Reload{Operation: stage.Operation, Steps: []string{"slaves"}})
+	told("systemctl reload -- cron", "load masters", "load slaves")
+	report := p.want(wire.WordFailed, wire.WordReload, wire.Reload{Operation: stage.Operation, Steps: []string{"none"}})
+	if report.Failure.Code != wire.CodeOrder {
+		t.Error(describe(report))
+	}
+	m.calls = nil
+	p.want(wire.WordUndone, wire.WordUndo, undoOf(stage)) // back, all are told, whatever wave it was
+	told("systemctl reload-or-restart -- cron", "load slaves", "load masters")
 	must(t, p.close())
 }
 

@@ -152,13 +152,13 @@ func (accountsKind) observe(_ context.Context, o *operation, resources []*resour
 			err = v.group(r)
 		}
 		if err != nil {
-			return nil, err
+			return nil, concerning(err, r)
 		}
 	}
 	for _, r := range v.resources { // with those that a user who goes leaves
 		if r.Kind == kindMember {
 			if err := v.member(r); err != nil {
-				return nil, err
+				return nil, concerning(err, r)
 			}
 		}
 	}

@@ -121,7 +121,7 @@ func eachFile(ctx context.Context, resources []*resource, f func(group []*resour
 			return err
 		}
 		if err := f(group); err != nil {
-			return err
+			return concerning(err, group...)
 		}
 	}
 	return nil
@@ -136,6 +136,23 @@ func (entryKind) observe(ctx context.Context, o *operation, resources []*resourc
 		}
 		return formatOf(group).observe(o, group)
 	})
+}
+
+// lookAtFile describes the file of a group, nil where there is none: those that are
+// to be in it need its directory.
+func (o *operation) lookAtFile(group []*resource) (*Info, error) {
+	wanted := toBe(group)
+	info, err := o.lookFirst(wanted[0])
+	return info, concerning(err, wanted...)
+}
+
+// toBe returns the entries of a group that are to be there, all of it where none is.
+func toBe(group []*resource) []*resource {
+	wanted := slices.DeleteFunc(slices.Clone(group), func(r *resource) bool { return r.After == nil })
+	if len(wanted) == 0 {
+		return group
+	}
+	return wanted
 }
 
 // plan gives the resources of one file one temporary name; publish writes to it

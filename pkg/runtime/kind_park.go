@@ -30,10 +30,10 @@ func (parkKind) observe(ctx context.Context, o *operation, resources []*resource
 			continue
 		}
 		if err != nil {
-			return nil, fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err)
+			return nil, concerning(fail(wire.CodeTaken, r.Name, "it can't be looked at").because(err), r)
 		}
 		if mount, err := o.machine.disk.Mount(r.Place.Path); err != nil || mount == r.Place.Path {
-			return nil, errors.Join(fail(wire.CodeTaken, r.Name, "a file system is mounted there: it can't be moved"), err)
+			return nil, errors.Join(concerning(fail(wire.CodeTaken, r.Name, "a file system is mounted there: it can't be moved"), r), err)
 		}
 		r.Before = parked(info)
 	}

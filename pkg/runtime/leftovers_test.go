@@ -146,6 +146,40 @@ func TestDriftSaysWhoMadeADifference(t *testing.T) {
 	must(t, p.close())
 }
 
+func TestAConflictOfAnEntryIsItsOwn(t *testing.T) {
+	disk, machine := memoryServer(MemoryOptions{})
+	disk.Put("/etc/twice", "a:1\nb:1\na:2\nc:1\n", Attributes{Mode: 0o600})
+	disk.Put("/etc/well", "a:1\n", Attributes{Mode: 0o600})
+	disk.Put("/etc/none.sqlite", "this is no map", Attributes{Mode: 0o600})
+	p := memorySession(t, disk, machine)
+	step := aStep("x",
+		d("entry", "/etc/well", "a", "1", "colon"), d("entry", "/missing/map", "a", "1", "colon"), d("entry", "/missing/map", "b", "1", "colon"), d("drop", "entry", "/missing/map", "c", "colon"),
+		d("entry", "/etc/twice", "c", "1", "colon"), d("entry", "/etc/twice", "a", "2", "colon"), d("entry", "/etc/twice", "b", "2", "colon"),
+		d("entry", "/etc/none.sqlite", "a", "1", "sqlite"), d("entry", "/etc/none.sqlite", "b", "1", "sqlite"))
+	want := map[string]string{
+		"entry /missing/map: a": "conflict", "entry /missing/map: b": "conflict", "entry /etc/twice: a": "conflict", "entry /etc/twice: b": "changed",
+		"entry /etc/none.sqlite: a": "conflict", "entry /etc/none.sqlite: b": "conflict",
+	}
+	if difference := cmp.Diff(want, drift(p, true, step)); difference != "" {
+		t.Error(difference)
+	}
+	must(t, p.close())
+}
+
+func TestAMapThatOthersCouldWriteToIsRefusedWhateverIsSaidOfItFirst(t *testing.T) {
+	disk, machine := memoryServer(MemoryOptions{})
+	disk.PutDirectory("/etc/theirs", Attributes{Owner: Owner{33, 33}, Mode: 0o755})
+	p := memorySession(t, disk, machine)
+	for n, file := range []string{"/etc/theirs/map", "/missing/map"} {
+		stage := stageOf(n+1, aStep("x", d("drop", "entry", file, "a", "sqlite"), d("entry", file, "b", "1", "sqlite")))
+		if word, report := p.say(wire.WordStage, stage); report.Failure == nil || report.Failure.Code != wire.CodeTaken && report.Failure.Code != wire.CodeMissing {
+			t.Error(file, word, describe(report))
+		}
+		p.want(wire.WordUndone, wire.WordUndo, undoOf(stage))
+	}
+	must(t, p.close())
+}
+
 func TestAConflictHidesNoOtherDifference(t *testing.T) {
 	disk, p := keptServer(t)
 	admin := disk.Process("admin")

@@ -51,7 +51,7 @@ func eachOf(ctx context.Context, resources []*resource, f func(i int, r *resourc
 			return err
 		}
 		if err := f(i, r); err != nil {
-			return err
+			return concerning(err, r)
 		}
 	}
 	return nil

@@ -201,6 +201,17 @@ func (o *operation) step(name string) *step {
 	return o.steps[i]
 }
 
+// named returns steps by their names.
+func (o *operation) named(names []string) ([]*step, error) {
+	steps := make([]*step, len(names))
+	for i, name := range names {
+		if steps[i] = o.step(name); steps[i] == nil {
+			return nil, fail(wire.CodeOrder, name, "there is no such step")
+		}
+	}
+	return steps, nil
+}
+
 // kindOf returns how a resource is handled.
 func (o *operation) kindOf(r *resource) namedKind {
 	for _, kind := range o.allKinds {

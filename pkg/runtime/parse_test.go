@@ -43,6 +43,21 @@ func TestDeclarationsAreReadBack(t *testing.T) {
 	})
 }
 
+func TestADeclarationNamesFunctionsThatThereAre(t *testing.T) {
+	for _, words := range [][]string{
+		{"act", "quota", "acme", "f", "probe_database", "", "later"}, {"check", "f"}, {"refresh", "f", "example.org"}, {"park-kind", "database", "shop"},
+	} {
+		answer := EndDeclarations(AppendDeclaration(nil, 0, words[0], words[1:]...))
+		acts := "f() { :; }\nprobe_database() { :; }\npark_database() { :; }\nrestore_database() { :; }\npurge_database() { :; }\n"
+		if err := CheckDeclarations(answer, acts); err != nil {
+			t.Errorf("%q: %v", words, err)
+		}
+		if err := CheckDeclarations(answer, "g() { :; }\n"); err == nil || !strings.Contains(err.Error(), "does not define") {
+			t.Errorf("%q names what is not there, and the check says %v", words, err)
+		}
+	}
+}
+
 func FuzzScopes(f *testing.F) {
 	f.Add("user\x0070000-99999")
 	f.Add("file\x00/etc/ssh/orchestra/keys\x00all")
@@ -198,7 +213,7 @@ func TestEntriesOfOthersStay(t *testing.T) {
 		if len(group) == 0 {
 			return
 		}
-		found, err := findEntries([]byte(data), group)
+		found, _, err := findEntries([]byte(data), group)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +226,7 @@ func TestEntriesOfOthersStay(t *testing.T) {
 		if failed != nil {
 			t.Fatal(failed)
 		}
-		after, err := findEntries(edited, group)
+		after, _, err := findEntries(edited, group)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ type problem struct {
 	code     string // a wire.Code constant
 	phase    string // where it is not the word's own: check, lock, adopt
 	resource string
+	about    []*resource // while looking: those that can't be brought about
 	message  string
 	output   string
 	timeout  bool
@@ -93,6 +94,16 @@ func during(phase string, err error) error {
 	var p *problem
 	if errors.As(err, &p) && p.phase == "" {
 		p.phase = phase
+	}
+	return err
+}
+
+// concerning says which resources err is about, where it is a problem and nobody
+// has said so more narrowly.
+func concerning(err error, resources ...*resource) error {
+	var p *problem
+	if errors.As(err, &p) && p.about == nil {
+		p.about = resources
 	}
 	return err
 }

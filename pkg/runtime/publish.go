@@ -19,10 +19,9 @@ func (s *session) publish(ctx context.Context, word wire.Publish) error {
 }
 
 func (s *session) publishSteps(ctx context.Context, o *operation, names []string) error {
-	for _, name := range names {
-		if o.step(name) == nil {
-			return fail(wire.CodeOrder, name, "there is no such step")
-		}
+	steps, err := o.named(names)
+	if err != nil {
+		return err
 	}
 	if o.state == wire.StateStaged {
 		if err := s.takeLock(ctx, o.lockWait); err != nil {
@@ -32,9 +31,9 @@ func (s *session) publishSteps(ctx context.Context, o *operation, names []string
 			return err
 		}
 	}
-	for _, name := range names {
-		if err := o.publish(ctx, o.step(name)); err != nil {
-			return inStep(name, err)
+	for _, step := range steps {
+		if err := o.publish(ctx, step); err != nil {
+			return inStep(step.Name, err)
 		}
 	}
 	return nil
@@ -68,13 +67,15 @@ func (o *operation) publish(ctx context.Context, s *step) error {
 
 func (s *step) changes() bool { return slices.ContainsFunc(s.Resources, (*resource).changes) }
 
-// units returns the units of steps that change something, each once.
-func (o *operation) units() []string {
+// units returns the units of steps that change something, each once: but for those
+// that were told before, for steps of an earlier wave. What these steps publish was
+// live by then.
+func (o *operation) units(steps []*step) []string {
 	var units []string
-	for _, s := range o.steps {
+	for _, s := range steps {
 		if s.changes() {
 			for _, unit := range s.Units {
-				if !slices.Contains(units, unit) {
+				if !slices.Contains(units, unit) && !slices.Contains(o.history.Units, unit) {
 					units = append(units, unit)
 				}
 			}
@@ -86,20 +87,36 @@ func (o *operation) units() []string {
 // reload tells the daemons. From here on the server decides nothing alone.
 func (s *session) reload(ctx context.Context, word wire.Reload) error {
 	started := s.machine.clock.Now()
-	o, err := s.current(word.Operation, wire.StatePublishing)
+	o, err := s.current(word.Operation, wire.StatePublishing, wire.StateActivating)
 	if err == nil {
-		units := o.units()
-		err = o.say(stateLine{State: wire.StateActivating, Units: units})
-		for _, unit := range units {
-			if err == nil {
-				err = o.reload(ctx, unit, false)
-			}
-		}
-		if err == nil {
-			err = o.refreshAll(ctx)
-		}
+		err = o.reloadSteps(ctx, word.Steps)
 	}
 	return s.answer(wire.WordActive, "reload", o, started, err)
+}
+
+func (o *operation) reloadSteps(ctx context.Context, names []string) error {
+	steps := o.steps
+	if len(names) > 0 {
+		var err error
+		if steps, err = o.named(names); err != nil {
+			return err
+		}
+	}
+	units := o.units(steps)
+	if err := o.say(stateLine{State: wire.StateActivating, Units: units}); err != nil {
+		return err
+	}
+	for _, unit := range units {
+		if err := o.reload(ctx, unit, false); err != nil {
+			return err
+		}
+	}
+	for _, step := range steps {
+		if err := o.refresh(ctx, step, false); err != nil {
+			return inStep(step.Name, err)
+		}
+	}
+	return nil
 }
 
 // reload tells one daemon. It never starts one that was stopped, except when

@@ -92,16 +92,6 @@ func refreshInput(keys []string, goingBack bool) []byte {
 	return input
 }
 
-// refreshAll tells the daemons of all steps, in the order in which they were published.
-func (o *operation) refreshAll(ctx context.Context) error {
-	for _, s := range o.steps {
-		if err := o.refresh(ctx, s, false); err != nil {
-			return inStep(s.Name, err)
-		}
-	}
-	return nil
-}
-
 // refreshBack tells the daemons of what was put back.
 func (o *operation) refreshBack(ctx context.Context) []error {
 	var failed []error

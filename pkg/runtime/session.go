@@ -368,9 +368,10 @@ func (s *session) leave(ctx context.Context) error {
 	case wire.StateStaging, wire.StateStaged, wire.StatePublishing:
 		return s.undoAll(ctx, o)
 	case wire.StateKept, wire.StateUndone:
+		s.dropLock() // nobody is to wait for what follows
 		s.machine.purge()
 		s.machine.purgeTrash()
-		s.purgeParked(ctx)
+		s.machine.purgeParked(ctx)
 	}
 	return nil
 }

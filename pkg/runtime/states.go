@@ -30,7 +30,8 @@ import (
 //	ended/MONTH/ID  the state logs of ended operations: tombstones
 //	registry/       hashes last kept, by resource
 //	trash/          what was parked; other file systems have one of their own
-//	  parked/       what was parked that is no path, with how to purge it
+//	  parked/       what was parked that is no path, with how to purge it;
+//	                parked.lock is held while it is purged
 //	trash.log       what lies in them, and where it was
 const (
 	fileLock     = "lock"
@@ -38,6 +39,7 @@ const (
 	fileCounters = "counters"
 	// held while a line of it is written
 	fileCountersLock = "counters.lock"
+	fileParkedLock   = "parked.lock"
 	fileReserve      = "reserve"
 	directoryNew     = "new"
 	directoryOut     = "open"

@@ -186,10 +186,8 @@ func (s *session) undoSteps(ctx context.Context, o *operation, names []string) e
 	if o.state == wire.StateStaging || o.state == wire.StateStaged {
 		return nil // nothing of it is live
 	}
-	for _, name := range names {
-		if o.step(name) == nil {
-			return fail(wire.CodeOrder, name, "there is no such step")
-		}
+	if _, err := o.named(names); err != nil {
+		return err
 	}
 	return unrestored(o.undoSteps(ctx, names))
 }

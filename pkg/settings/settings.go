@@ -122,10 +122,14 @@ type Backends struct {
 	Directory string
 }
 
-// Range returns the first and the last number that a counter may give.
+// Range returns the first and the last number that a counter may give. The serial of
+// a zone has 32 bits: the last million stays free, so that one raised to the last can go on.
 func (s *Settings) Range(counter string) (first, last int64) {
-	if counter == "unix_id" {
+	switch {
+	case counter == "unix_id":
 		return s.Unix.FirstID, s.Unix.LastID
+	case strings.HasPrefix(counter, "serial."):
+		return 1, 1<<32 - 1_000_000
 	}
 	return 1, 1<<63 - 1
 }

@@ -114,7 +114,8 @@ func (t *Tx) logStatement(ctx context.Context, query LogQuery) (string, []any, e
 	if err != nil {
 		return "", nil, err
 	}
-	if len(query.Sort) == 0 && query.Since.Compare(query.Before) != 0 {
+	timed := !query.Since.IsZero() || !query.Before.IsZero()
+	if len(query.Sort) == 0 && timed {
 		order = "o.started DESC, " + order // their index leads
 	}
 	text := "SELECT " + operationColumns + " FROM " + from

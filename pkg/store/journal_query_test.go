@@ -101,6 +101,7 @@ func TestNoQuestionReadsTheWholeLog(t *testing.T) {
 	for name, query := range map[string]LogQuery{
 		"all": {Limit: 5}, "account": {Account: "beta", Limit: 5}, "object": {Noun: "user", Name: "web", Limit: 5},
 		"noun": {Noun: "user", Limit: 5}, "actor": {Actor: "ana", Limit: 5}, "since": {Since: time.Unix(1e9, 0), Limit: 5},
+		"one moment": {Since: time.Unix(1e9, 0), Before: time.Unix(1e9, 0), Limit: 5},
 	} {
 		if err := s.View(t.Context(), func(tx *Tx) error {
 			statement, args, err := tx.logStatement(t.Context(), query)

@@ -121,9 +121,10 @@ type Publish struct {
 	Steps     []string `json:"steps"`
 }
 
-// Reload tells the daemons of the whole operation.
+// Reload tells the daemons of the named steps; of all of them where Steps is empty.
 type Reload struct {
-	Operation string `json:"operation"`
+	Operation string   `json:"operation"`
+	Steps     []string `json:"steps,omitempty"`
 }
 
 // Pivot runs the operation's one act that has no way back.
