@@ -18,22 +18,28 @@ const (
 	confirmNames = 4  // and so many names of what goes on a server
 )
 
-// confirm shows what a request takes away, here and on each server, and asks.
-func (a *app) confirm(ctx context.Context, request operation.Request) (bool, error) {
-	if err := a.mayAsk(fault.New(fault.Usage, "this deletes, and there is nobody to ask").
-		WithHint("add --yes to do it, or --dry-run to see what would go")); err != nil {
-		return false, err
+// agree shows what a request takes away, here and on each server, asks, and
+// notes that it was agreed to. takes is what goes from servers where the verb
+// itself does not say that anything goes.
+func (a *app) agree(ctx context.Context, request *operation.Request, takes *operation.TakesAway) error {
+	nobody := fault.New(fault.Usage, "this deletes, and there is nobody to ask")
+	if takes != nil {
+		nobody = fault.New(fault.Usage, "this takes %d objects away from %s, and there is nobody to ask", takes.Objects, strings.Join(takes.Servers, ", "))
 	}
-	preview, err := a.askPreview(ctx, request)
+	if err := a.mayAsk(nobody.WithHint("add --yes to do it, or --dry-run to see what would go")); err != nil {
+		return err
+	}
+	preview, err := a.askPreview(ctx, *request)
 	if err != nil {
-		return false, err
+		return err
 	}
 	shown, err := a.showChanges(ctx, preview.Changes)
 	if err != nil {
-		return false, err
+		return err
 	}
+	request.Cautious = false
 	if len(shown) == 0 {
-		return true, nil
+		return nil
 	}
 	out, paint := a.process.Streams.Err, a.paintErr()
 	a.writeChanges(out, paint, shown[:min(len(shown), confirmRows)])
@@ -50,14 +56,11 @@ func (a *app) confirm(ctx context.Context, request operation.Request) (bool, err
 	}
 	a.warnAll(preview.Warnings)
 	agreed, err := a.asker().Confirm(ctx, a.say(message.New("Do this?")))
-	if err != nil {
-		return false, err
-	}
-	if !agreed {
+	if err == nil && !agreed {
 		a.tell(message.New("Nothing was changed."))
-		return false, &exitCode{fault.Interrupted.ExitCode()}
+		err = &exitCode{fault.Interrupted.ExitCode()}
 	}
-	return true, nil
+	return err
 }
 
 // writeItem writes a line below a server's name, wrapped on a terminal.

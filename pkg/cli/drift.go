@@ -128,6 +128,7 @@ func (a *app) drift(ctx context.Context, selection operation.Selection, diff boo
 	case left != nil:
 		return left
 	case found:
+		a.tellAfterDrift(comparison.Servers, diff)
 		return &exitCode{fault.Differences.ExitCode()}
 	case len(comparison.Servers) == 0:
 		a.tell(message.New("No server was to be asked."))
@@ -137,10 +138,40 @@ func (a *app) drift(ctx context.Context, selection operation.Selection, diff boo
 	return nil
 }
 
+// tellAfterDrift says what to type where something differs.
+func (a *app) tellAfterDrift(servers []operation.ServerDifferences, diff bool) {
+	if !diff {
+		a.tell(message.New("%s shows what differs, line by line.", "orchestra drift --diff"))
+	}
+	owed := false
+	var differing []string // servers with what the database can bring back
+	for _, server := range servers {
+		for _, step := range server.Steps {
+			for _, one := range step.Differences {
+				switch one.Reason {
+				case wire.ReasonOwed:
+					owed = true
+				case wire.ReasonLeftOver, wire.ReasonConflict: // for a person to decide about
+				default:
+					if !slices.Contains(differing, server.Server) {
+						differing = append(differing, server.Server)
+					}
+				}
+			}
+		}
+	}
+	if owed {
+		a.tell(message.New("What is owed is brought there by: %s", "orchestra recover"))
+	}
+	for _, server := range differing {
+		a.tell(message.New("What the database says is brought to %s by: %s", server, "orchestra server adopt "+server+" && orchestra recover"))
+	}
+}
+
 func driftTable() output.Table {
 	return output.Table{Key: "resource", Columns: []output.Column{
 		{Name: "server", Listed: true, Fixed: true}, {Name: "backend", Listed: true}, {Name: "object", Listed: true},
-		{Name: "kind", Listed: true}, {Name: "resource", Listed: true, Fixed: true}, {Name: "reason", Listed: true, Fixed: true},
+		{Name: "kind", Listed: true}, {Name: "resource", Listed: true, Wrapped: true}, {Name: "reason", Listed: true, Fixed: true},
 		{Name: "before"}, {Name: "after"},
 	}}
 }

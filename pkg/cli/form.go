@@ -307,19 +307,7 @@ func (f *form) complete(m *mutation) error {
 	var missing []string
 	switch f.verb {
 	case "add":
-		for _, field := range f.noun.Fields {
-			if m.has(field.Name) || !field.Settable() || !field.Required || field.Default != nil || field.Counter != "" {
-				continue
-			}
-			switch {
-			case f.positional(field.Name):
-				missing = append(missing, strings.ToUpper(field.Name))
-			case field.Secret != nil:
-				missing = append(missing, "--"+field.Flag()+"-stdin")
-			default:
-				missing = append(missing, "--"+field.Flag())
-			}
-		}
+		missing = m.missing()
 	case "set":
 		if len(m.values) == 0 && len(m.extend) == 0 && len(m.secrets) == 0 {
 			return fault.New(fault.Usage, "%s %s: nothing to set", f.noun.Name+" set", m.names[0]).
@@ -338,17 +326,5 @@ func (f *form) complete(m *mutation) error {
 			}
 		}
 	}
-	if len(missing) > 0 {
-		e := fault.New(fault.Usage, "%s needs also: %s", f.noun.Name+" "+f.verb, strings.Join(missing, ", "))
-		return e.WithHint("for example: %s", f.example())
-	}
-	return nil
-}
-
-// example returns a full command line.
-func (f *form) example() string {
-	if f.own != nil {
-		return f.own.Example
-	}
-	return verbExample(f.noun, f.verb)
+	return m.lacks(missing)
 }

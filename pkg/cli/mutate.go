@@ -125,21 +125,21 @@ func (a *app) operate(ctx context.Context, request operation.Request, destructiv
 	if a.flags.dryRun {
 		return a.preview(ctx, request)
 	}
+	request.Cautious = !a.flags.yes
 	if destructive && !a.flags.yes {
-		agreed, err := a.confirm(ctx, request)
-		if err != nil || !agreed {
+		if err := a.agree(ctx, &request, nil); err != nil {
 			return err
 		}
 	}
-	progress, done := a.startProgress()
-	coordinator, err := a.openCoordinator(ctx, progress)
-	if err != nil {
-		done()
-		return err
+	outcome, err := a.runRequest(ctx, request)
+	// What else takes objects away from servers is known once it is planned, and
+	// asked only then: all that takes nothing away is planned once.
+	if takes := new(operation.TakesAway); errors.As(err, &takes) {
+		if err := a.agree(ctx, &request, takes); err != nil {
+			return err
+		}
+		outcome, err = a.runRequest(ctx, request)
 	}
-	a.log.Info("begins", "command", request.Command, "actor", request.Actor, "reason", request.Reason)
-	outcome, err := coordinator.Run(ctx, request)
-	done()
 	if err != nil {
 		if outcome != nil {
 			a.warnAll(outcome.Warnings)
@@ -149,6 +149,18 @@ func (a *app) operate(ctx context.Context, request operation.Request, destructiv
 	}
 	a.log.Info("done", "operation", outcome.Number, "command", request.Command, "actor", request.Actor, "changes", len(outcome.Changes), "duration", outcome.Duration)
 	return a.showOutcome(context.WithoutCancel(ctx), outcome, secrets)
+}
+
+// runRequest runs a request, and shows how it goes on.
+func (a *app) runRequest(ctx context.Context, request operation.Request) (*operation.Outcome, error) {
+	progress, done := a.startProgress()
+	defer done()
+	coordinator, err := a.openCoordinator(ctx, progress)
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("begins", "command", request.Command, "actor", request.Actor, "reason", request.Reason)
+	return coordinator.Run(ctx, request)
 }
 
 // failedOperation is an error with what became of each server.

@@ -51,6 +51,38 @@ func (m *mutation) has(field string) bool {
 	return false
 }
 
+// missing returns the arguments and flags without which no object is added.
+func (m *mutation) missing() []string {
+	var missing []string
+	for _, field := range m.noun.Fields {
+		if m.has(field.Name) || !field.Settable() || !field.Required || field.Default != nil || field.Counter != "" {
+			continue
+		}
+		switch {
+		case slices.Contains(m.noun.Positional, field.Name):
+			missing = append(missing, strings.ToUpper(field.Name))
+		case field.Secret != nil:
+			missing = append(missing, "--"+field.Flag()+"-stdin")
+		default:
+			missing = append(missing, "--"+field.Flag())
+		}
+	}
+	return missing
+}
+
+// lacks refuses a line that lacks something, all of it at once.
+func (m *mutation) lacks(missing []string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	example := verbExample(m.noun, m.verb)
+	if m.own != nil {
+		example = m.own.Example
+	}
+	return fault.New(fault.Usage, "%s needs also: %s", m.noun.Name+" "+m.verb, strings.Join(missing, ", ")).
+		WithHint("for example: %s", example)
+}
+
 // commandLimit is the longest command line that is kept in the log, in bytes.
 const commandLimit = 2000
 
@@ -177,6 +209,9 @@ func (m *mutation) applySet(ctx context.Context, plan noun.Planner, row noun.Row
 func (m *mutation) applyEnsure(ctx context.Context, plan noun.Planner) error {
 	row, err := plan.Find(ctx, m.noun.Name, m.names[0])
 	if fault.Is(err, fault.NotFound) {
+		if err := m.lacks(m.missing()); err != nil {
+			return err
+		}
 		return m.applyAdd(ctx, plan, m.values.Clone())
 	} else if err != nil {
 		return err

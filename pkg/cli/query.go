@@ -211,19 +211,36 @@ func (a *app) show(ctx context.Context, n *noun.Noun, name string) error {
 		return err
 	}
 	var rows []noun.Row
+	var why message.Text // it is inactive, where it is not disabled itself
 	err := a.view(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Find(ctx, n.Name, name); err != nil {
+		row, err := tx.Find(ctx, n.Name, name)
+		if err != nil {
 			return err
 		}
-		var err error
-		rows, err = tx.List(ctx, n.Name, store.Query{Names: []string{name}})
+		if rows, err = tx.List(ctx, n.Name, store.Query{Names: []string{name}}); err != nil {
+			return err
+		}
+		if len(row.List(noun.DisabledField)) > 0 {
+			return nil
+		}
+		owner, disabled, err := noun.DisabledBy(ctx, tx, row)
+		if disabled {
+			why = message.New("%s %s is not active since %s %s is disabled: %s", n.Name, name,
+				owner.Noun, owner.Text(tx.Noun(owner.Noun).Key), strings.Join(owner.List(noun.DisabledField), ", "))
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	fillTable(&table, rows)
-	return a.printer().Show(table)
+	if err := a.printer().Show(table); err != nil {
+		return err
+	}
+	if !why.IsZero() && a.format() == output.FormatTable && a.flags.jq == "" {
+		a.tell(why)
+	}
+	return nil
 }
 
 // questionVerb completes the command of a noun's own verb that answers a question.

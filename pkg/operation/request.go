@@ -2,7 +2,9 @@ package operation
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"orchestra/pkg/message"
@@ -23,6 +25,37 @@ type Request struct {
 	// Wait is how long to wait for each lock; 0 is the setting lock.wait, and
 	// less is not at all.
 	Wait time.Duration
+	// Cautious has Run refuse, with a *TakesAway, what takes objects away from
+	// servers where they are: nobody has agreed to that yet.
+	Cautious bool
+}
+
+// TakesAway is why a cautious request was refused. Nothing was begun.
+type TakesAway struct {
+	Objects int      // that would go from a server
+	Servers []string // from which they would go
+}
+
+func (t *TakesAway) Error() string {
+	return fmt.Sprintf("this takes %d objects away from %s", t.Objects, strings.Join(t.Servers, ", "))
+}
+
+// takesAway returns what a plan takes away from servers, nil where that is nothing.
+func (p *plan) takesAway() *TakesAway {
+	objects, servers := map[subjectKey]bool{}, map[int64]bool{}
+	for _, one := range p.unplace {
+		if _, exists := p.servers[one.Server]; exists { // a server that is given up is told nothing
+			objects[subjectKey{one.Noun, one.Object}], servers[one.Server] = true, true
+		}
+	}
+	if len(objects) == 0 {
+		return nil
+	}
+	takes := &TakesAway{Objects: len(objects)}
+	for _, id := range sortedKeys(servers) {
+		takes.Servers = append(takes.Servers, p.servers[id].Name)
+	}
+	return takes
 }
 
 // Outcome is what became of an operation.

@@ -58,7 +58,14 @@ func (c *Coordinator) Run(ctx context.Context, request Request) (*Outcome, error
 	outcome, err := c.do(ctx, &job{
 		kind: "change", request: request, rests: true,
 		plan: func(ctx context.Context, tx *store.Tx, _ *lockSet) (*plan, error) {
-			return c.plan(ctx, tx, request.Mutate)
+			p, err := c.plan(ctx, tx, request.Mutate)
+			if err != nil || !request.Cautious {
+				return p, err
+			}
+			if takes := p.takesAway(); takes != nil {
+				return nil, takes
+			}
+			return p, nil
 		},
 	})
 	if err == nil && len(outcome.enabled) > 0 {

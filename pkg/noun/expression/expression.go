@@ -6,6 +6,8 @@ package expression
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -90,11 +92,12 @@ func Of(n *noun.Noun, row noun.Row) Values {
 
 // Program is a compiled condition. It belongs to one goroutine.
 type Program struct {
-	source  string
-	program *vm.Program
-	machine vm.VM
-	used    map[string]bool
-	equal   []Equality
+	source      string
+	environment Environment
+	program     *vm.Program
+	machine     vm.VM
+	used        map[string]bool
+	equal       []Equality
 }
 
 // Equality is a comparison of a variable with a text that any match has to meet.
@@ -107,13 +110,13 @@ func Compile(source string, environment Environment) (*Program, error) {
 	if err := bounded(text); err != nil {
 		return nil, err
 	}
-	p := &Program{source: source, used: map[string]bool{}}
+	p := &Program{source: source, environment: environment, used: map[string]bool{}}
 	if err := p.inspect(text, environment); err != nil {
 		return nil, err
 	}
 	compiled, err := expr.Compile(text, expr.Env(declared(environment)), expr.AsBool(), expr.MaxNodes(maxNodes))
 	if err != nil {
-		return nil, wrong(err)
+		return nil, wrong(err, environment)
 	}
 	p.program = compiled
 	return p, nil
@@ -151,7 +154,7 @@ func tooDeep() error {
 }
 
 // wrong says what the parser or the checker says, without its drawing.
-func wrong(err error) error {
+func wrong(err error, environment Environment) error {
 	text := err.Error()
 	var failure *file.Error
 	if errors.As(err, &failure) {
@@ -159,7 +162,23 @@ func wrong(err error) error {
 	}
 	text, _, _ = strings.Cut(text, "\n")
 	return fault.New(fault.Invalid, "this is no condition: %s", noun.Excerpt(text)).
-		WithHint(`A condition is such as: name == "acme" and not (disabled contains "unpaid")`)
+		WithHint("A condition is such as: %s", example(environment))
+}
+
+// example returns a condition that the environment knows.
+func example(environment Environment) string {
+	if _, is := environment["account"].(Environment); is {
+		return `account.type == "company" and not ("unpaid" in account.disabled)`
+	}
+	if environment["disabled"] == TextList && environment["name"] == Text {
+		return `name == "acme" and not ("unpaid" in disabled)`
+	}
+	for _, name := range slices.Sorted(maps.Keys(environment)) {
+		if environment[name] == Text {
+			return "not (" + name + ` contains "unpaid")`
+		}
+	}
+	return "true"
 }
 
 func declared(environment Environment) types.Map {
@@ -187,7 +206,7 @@ func (p *Program) Match(values Values) (bool, error) {
 	values["True"], values["False"] = true, false
 	result, err := p.machine.Run(p.program, values)
 	if err != nil {
-		return false, wrong(err)
+		return false, wrong(err, p.environment)
 	}
 	matches, _ := result.(bool)
 	return matches, nil

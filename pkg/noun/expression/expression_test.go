@@ -106,6 +106,24 @@ func TestAMisspeltFieldNamesTheNearest(t *testing.T) {
 	}
 }
 
+func TestTheExampleOfTheHintIsACondition(t *testing.T) {
+	fields := func(declared ...noun.Field) expression.Environment { return expression.Fields(&noun.Noun{Fields: declared}) }
+	company := expression.Fields(&noun.Noun{Disableable: true, Fields: []noun.Field{{Name: "name", Type: noun.Text{}}, {Name: "type", Type: noun.Text{}}}})
+	for name, known := range map[string]expression.Environment{
+		"a route": {"user": expression.Fields(user()), "account": company}, "a list": company, "another list": fields(noun.Field{Name: "label", Type: noun.Text{}}),
+		"numbers": fields(noun.Field{Name: "uid", Type: noun.Integer{}}),
+	} {
+		_, err := expression.Compile("len(1) == ", known)
+		_, example, said := strings.Cut(fault.HintOf(err).String(), ": ")
+		if !said {
+			t.Fatalf("%s: %v has the hint %q", name, err, fault.HintOf(err))
+		}
+		if _, err := expression.Compile(example, known); err != nil {
+			t.Errorf("%s: the example %s is none: %v", name, example, err)
+		}
+	}
+}
+
 func TestOnlyNecessaryEqualitiesAreLookedUp(t *testing.T) {
 	for source, want := range map[string]int{
 		`name == "a"`: 1, `"a" == name and account == "b" and backup`: 2, `name == "a" or account == "b"`: 0,

@@ -26,7 +26,7 @@ var (
 func (p *Program) inspect(text string, environment Environment) error {
 	tree, err := parser.Parse(text)
 	if err != nil {
-		return wrong(err)
+		return wrong(err, environment)
 	}
 	i := inspector{environment: environment, used: p.used}
 	if err := i.check(tree.Node, 0, false); err != nil {
