@@ -179,7 +179,7 @@ func TestWhatIsOwedIsNoHandEdit(t *testing.T) {
 	}
 	// Each is told with what it last heard, which differs between the two.
 	told := map[string]string{
-		"h12 changed": "save v1", "h13 changed": "save v2", "h12 gone": "delete ", "h13 gone": "delete ", "h12 edited": "save ", "h13 edited": "save ",
+		"h12 changed": "save v1", "h13 changed": "save v2", "h12 gone": "delete ", "h13 gone": "delete ", "h12 edited": "save v1", "h13 edited": "save v1",
 		"h12 fresh": "save ", "h13 fresh": "save ",
 	}
 	if diff := cmp.Diff(told, before); diff != "" {
