@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,7 +100,7 @@ func ownPanel(t *testing.T, host *fleet.Host, code int, command string) string {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, said)
 	}
-	if want := "exit " + string(rune('0'+code)) + "\n"; !strings.HasSuffix(said, want) {
+	if want := fmt.Sprintf("exit %d\n", code); !strings.HasSuffix(said, want) {
 		t.Fatalf("orchestra %s: want %s, got:\n%s", command, want, said)
 	}
 	return said

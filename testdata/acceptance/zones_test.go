@@ -67,7 +67,11 @@ func transfer(t *testing.T, host *fleet.Host, zone string) served {
 		secret := strings.Fields(onHost(t, shared.fleet.Host(0), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
 		transferSecret = strings.Trim(secret, `";`)
 	}
-	output := dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer")
+	return servedIn(dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer"))
+}
+
+// servedIn reads what dig says of a transfer.
+func servedIn(output string) served {
 	var s served
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
@@ -80,21 +84,41 @@ func transfer(t *testing.T, host *fleet.Host, zone string) served {
 		case "RRSIG", "NSEC", "DNSKEY", "CDS", "CDNSKEY", "NSEC3", "NSEC3PARAM", "TYPE65534":
 			s.signed = true
 		default:
-			s.records = append(s.records, strings.Join(append([]string{strings.TrimSuffix(fields[0], "."), fields[1], fields[3]}, fields[4:]...), " "))
+			value := valueIn(line)
+			if fields[3] == "DS" { // its digest is in capitals, and in two words
+				value = strings.ToLower(strings.Join(fields[4:7], " ") + " " + strings.Join(fields[7:], ""))
+			}
+			s.records = append(s.records, fmt.Sprintf("%s %s %s %s", strings.TrimSuffix(fields[0], "."), fields[1], fields[3], value))
 		}
 	}
 	slices.Sort(s.records)
 	return s
 }
 
+// valueIn is a record's value as it is: all that comes behind four words.
+func valueIn(line string) string {
+	const space = " \t"
+	for range 4 {
+		line = strings.TrimLeft(line, space)
+		line = line[strings.IndexAny(line, space):]
+	}
+	return strings.Trim(line, space+"\n")
+}
+
 // wanted is what the panel says that a zone has.
 func wanted(t *testing.T, zone string) []string {
+	t.Helper()
+	return wantedIn(t, shared.panel.must(t, "domain", "zone", zone, "-o", "json"))
+}
+
+// wantedIn reads the records that a panel prints of a zone.
+func wantedIn(t *testing.T, output string) []string {
 	t.Helper()
 	var rows []struct {
 		Owner, Type, Value string
 		TTL                int64
 	}
-	if err := json.Unmarshal([]byte(shared.panel.must(t, "domain", "zone", zone, "-o", "json")), &rows); err != nil {
+	if err := json.Unmarshal([]byte(output), &rows); err != nil {
 		t.Fatal(err)
 	}
 	var records []string
