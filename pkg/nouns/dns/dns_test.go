@@ -251,6 +251,34 @@ func TestDefaultsComeWhereANameDeclaresNone(t *testing.T) {
 	}
 }
 
+func TestADisabledDomainBelowAZoneIsNotServed(t *testing.T) {
+	p := newPanel(t)
+	p.Settings.DNS.A = []string{"192.0.2.80"}
+	p.Run(domain("example.org", "acme"))
+	p.Run(domain("shop.example.org", "acme"))
+	p.Run(record("www.shop.example.org A 192.0.2.1"))
+	served := zoneText(t, p, "example.org")
+	serial := p.Find("domain", "example.org").Int("serial")
+	p.Run(nountest.Set("domain", "shop.example.org", noun.Values{"disabled": []string{"sysadmin"}}))
+	if text := zoneText(t, p, "example.org"); strings.Contains(text, "shop.") {
+		t.Errorf("it is still served:\n%s", text)
+	}
+	disabled := p.Find("domain", "example.org").Int("serial")
+	if disabled <= serial {
+		t.Error("no name server is told of it")
+	}
+	p.Run(nountest.Set("domain", "shop.example.org", noun.Values{"disabled": []string{}}))
+	if text := zoneText(t, p, "example.org"); withoutSOA(text) != withoutSOA(served) || p.Find("domain", "example.org").Int("serial") <= disabled {
+		t.Errorf("enabled again it is not what it was:\n%s", text)
+	}
+}
+
+// withoutSOA returns the records of a zone file of ours behind the SOA record.
+func withoutSOA(text string) string {
+	_, rest, _ := strings.Cut(text, "; minimum\n")
+	return rest
+}
+
 func TestAZoneIsReadInAsManyStatementsForAnyNumberOfRecords(t *testing.T) {
 	p := newPanel(t)
 	p.Run(domain("example.org", "acme"))

@@ -33,15 +33,10 @@ func domainVerbs() []noun.Verb {
 
 // showZone prints the zone that a domain is in.
 func showZone(ctx context.Context, view noun.View, domain noun.Row, _ noun.Values) (noun.Table, error) {
-	apex, err := view.Get(ctx, domainName, zoneOf(domain))
+	z, err := zoneFor(ctx, view, domain)
 	if err != nil {
 		return noun.Table{}, err
 	}
-	read, err := zones(ctx, view, []noun.Row{apex})
-	if err != nil {
-		return noun.Table{}, err
-	}
-	z := read[0]
 	table := noun.Table{Columns: []string{"owner", "ttl", "type", "value"}, Text: z.String()}
 	for _, record := range append([]dns.RR{&z.soa}, z.records...) {
 		header := record.Header()

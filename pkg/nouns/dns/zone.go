@@ -18,13 +18,27 @@ import (
 // zone is a topmost domain with all that is served under its name.
 type zone struct {
 	apex    noun.Row
-	domains []noun.Row // those below it in the tree, and itself
+	domains []noun.Row // those below it in the tree that are served, and itself
 	records []dns.RR   // without the SOA record, sorted
 	// soa is as the domain's fields and the settings say.
 	soa dns.SOA
 }
 
-// zones reads the zones of apexes, in their order: two questions, however many.
+// zoneFor reads the zone that a domain is in, as it is served.
+func zoneFor(ctx context.Context, view noun.View, domain noun.Row) (*zone, error) {
+	apex, err := view.Get(ctx, domainName, zoneOf(domain))
+	if err != nil {
+		return nil, err
+	}
+	read, err := zones(ctx, view, []noun.Row{apex})
+	if err != nil {
+		return nil, err
+	}
+	return read[0], nil
+}
+
+// zones reads the zones of apexes as they are served, in their order: two
+// questions, however many. What is disabled below an apex is not in them.
 func zones(ctx context.Context, view noun.View, apexes []noun.Row) ([]*zone, error) {
 	if len(apexes) == 0 {
 		return nil, nil
@@ -45,6 +59,9 @@ func zones(ctx context.Context, view noun.View, apexes []noun.Row) ([]*zone, err
 		of[id] = z
 	}
 	for _, domain := range below {
+		if !noun.Active(domain, nil) {
+			continue
+		}
 		z := byID[domain.Int("zone")]
 		z.domains = append(z.domains, domain)
 		of[domain.ID], ids = z, append(ids, domain.ID)
