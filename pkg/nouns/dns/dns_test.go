@@ -113,6 +113,25 @@ func TestNamesThatNobodyMayHave(t *testing.T) {
 	}
 }
 
+func TestRecordsOfNamesThatAreReserved(t *testing.T) {
+	p := newPanel(t)
+	p.Run(nountest.Add("server", noun.Values{"name": "h11", "address": "web.provider.example", "host_key": []string{
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"}}))
+	p.Run(domain("corp.example", "acme"))
+	p.Run(domain("provider.example", "acme"))
+	p.Settings.DNS.Reserved = []string{"internal.corp.example"}
+	for _, owner := range []string{"internal.corp.example", "x.internal.corp.example", "*.internal.corp.example"} {
+		p.Refused(fault.Invalid, record(owner+" A 192.0.2.1"))
+	}
+	if warnings := p.Run(record("xinternal.corp.example A 192.0.2.1")).Warnings; len(warnings) > 0 {
+		t.Errorf("warned of %v", warnings)
+	}
+	// A server's name is somebody's to declare, and is not declared unawares.
+	if warnings := p.Run(record("web.provider.example A 192.0.2.11")).Warnings; len(warnings) != 1 || !strings.Contains(warnings[0].String(), "server h11") {
+		t.Errorf("warned of %v", warnings)
+	}
+}
+
 func TestTheSerialNeverGoesBack(t *testing.T) {
 	p := newPanel(t)
 	serial := func() int64 { return p.Find("domain", "example.org").Int("serial") }
