@@ -45,7 +45,7 @@ func (r *report) add(server, name, rtype, wanted, found string, ok bool) {
 }
 
 func showCheck(ctx context.Context, view noun.View, domain noun.Row, options noun.Values) (noun.Table, error) {
-	z, err := zoneFor(ctx, view, domain)
+	z, err := zoneFor(ctx, view, domain, served)
 	if err != nil {
 		return noun.Table{}, err
 	}

@@ -36,8 +36,13 @@ func record(text string) func(context.Context, noun.Planner) error {
 	return nountest.Add("record", noun.Values{"name": text})
 }
 
-// zoneText returns the zone file of a domain.
+// zoneText returns the zone file of a domain, as it is served.
 func zoneText(t testing.TB, p *nountest.Panel, name string) string {
+	return printed(t, p, "zone", name)
+}
+
+// printed returns what a verb prints of a domain.
+func printed(t testing.TB, p *nountest.Panel, verb, name string) string {
 	t.Helper()
 	var text string
 	err := p.Store.View(context.Background(), func(tx *store.Tx) error {
@@ -46,8 +51,8 @@ func zoneText(t testing.TB, p *nountest.Panel, name string) string {
 		if err != nil {
 			return err
 		}
-		verb := n.Verbs[slices.IndexFunc(n.Verbs, func(v noun.Verb) bool { return v.Name == "zone" })]
-		table, err := verb.Show(context.Background(), tx, row, nil)
+		shown := n.Verbs[slices.IndexFunc(n.Verbs, func(v noun.Verb) bool { return v.Name == verb })]
+		table, err := shown.Show(context.Background(), tx, row, nil)
 		text = table.Text
 		return err
 	})
