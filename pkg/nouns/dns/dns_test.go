@@ -253,6 +253,16 @@ func TestRecordsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	p.Refused(fault.Invalid, record("www.example.com A 192.0.2.1"))
 }
 
+func TestAReplacedRecordKeepsItsTimeToLive(t *testing.T) {
+	p := newPanel(t)
+	p.Run(domain("example.org", "acme"))
+	p.Run(nountest.Add("record", noun.Values{"name": "www.example.org A 192.0.2.1", "ttl": int64(60)}))
+	p.Run(nountest.Verb("record", "replace", "www.example.org A 192.0.2.1", noun.Values{"with": "192.0.2.2"}))
+	if p.Exists("record", "www.example.org A 192.0.2.1") || p.Find("record", "www.example.org A 192.0.2.2").Int("ttl") != 60 {
+		t.Error(zoneText(t, p, "example.org"))
+	}
+}
+
 func TestDefaultsComeWhereANameDeclaresNone(t *testing.T) {
 	p := newPanel(t)
 	p.Settings.DNS.MX, p.Settings.DNS.A = []string{"10 mail.example.net"}, []string{"192.0.2.80"}
