@@ -308,8 +308,16 @@ func (a *app) ask(ctx context.Context, n *noun.Noun, own *noun.Verb, m *mutation
 		}
 		table.Rows = append(table.Rows, cells)
 	}
-	if err := a.printList(table); err != nil || !answer.Differs {
+	if err := a.printList(table); err != nil {
 		return err
+	}
+	return verdict(answer)
+}
+
+// verdict is what a question ends with once its answer is printed.
+func verdict(answer noun.Table) error {
+	if answer.Failed != nil || !answer.Differs {
+		return answer.Failed
 	}
 	return &exitCode{fault.Differences.ExitCode()}
 }

@@ -227,4 +227,7 @@ type Table struct {
 	Text string
 	// Differs says that something is not as it should be: exit code 11.
 	Differs bool
+	// Failed is why not everything could be looked at, nil where it could: the
+	// command ends with it after what was found is printed.
+	Failed error
 }

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -21,28 +22,37 @@ func OwnerName(text string) (string, error) {
 	if rest == "" {
 		return "", fault.New(fault.Invalid, "%q is no name in a domain", cut(text))
 	}
-	if !isASCII(rest) {
-		ascii, err := unicodeName(rest)
-		if err != nil {
-			return "", err
-		}
-		rest = ascii
+	rest, err := aLabels(rest)
+	if err != nil {
+		return "", err
 	}
 	for label := range strings.SplitSeq(rest, ".") {
-		if err := ownerLabel(label, text); err != nil {
+		// An underscore stands for letters that are allowed here and in no host name.
+		if err := checkLabel(strings.ReplaceAll(label, "_", "x"), text); err != nil {
 			return "", err
 		}
 	}
 	if wildcard {
 		rest = "*." + rest
 	}
-	if len(rest) > 253 {
-		return "", fault.New(fault.Invalid, "%q is longer than the 253 characters of a name", cut(text))
+	if err := checkLength(rest); err != nil {
+		return "", err
 	}
 	return rest, nil
 }
 
-func ownerLabel(label, text string) error {
+// maxName is the longest name, in characters without the final dot (RFC 1035, 3.1).
+const maxName = 253
+
+func checkLength(name string) error {
+	if len(name) > maxName {
+		return fault.New(fault.Invalid, "%q is longer than the %d characters of a name", cut(name), maxName)
+	}
+	return nil
+}
+
+// checkLabel checks a label in lower case (RFC 1123, 2.1) of the name text.
+func checkLabel(label, text string) error {
 	switch {
 	case label == "":
 		return fault.New(fault.Invalid, "%q has an empty label", cut(text))
@@ -52,28 +62,38 @@ func ownerLabel(label, text string) error {
 		return fault.New(fault.Invalid, "%q has a label that begins or ends with a dash", cut(text))
 	}
 	for i := range len(label) {
-		if c := label[i]; !isLower(c) && !isDigit(c) && c != '-' && c != '_' {
-			return fault.New(fault.Invalid, "%q has characters that no name in a domain has", cut(text))
+		if c := label[i]; !isLower(c) && !isDigit(c) && c != '-' {
+			return fault.New(fault.Invalid, "%q has characters that no name has", cut(text))
 		}
 	}
 	return nil
 }
 
-// unicodeName returns a name in letters of any script as A-labels.
-func unicodeName(name string) (string, error) {
+// aLabels returns a name in letters of any script as A-labels (RFC 5891). It is
+// judged as a whole: which way its labels are read is one question of them all.
+// Labels with an underscore are no letters of a script, and stay as they are.
+func aLabels(name string) (string, error) {
+	if isASCII(name) {
+		return name, nil
+	}
 	labels := strings.Split(name, ".")
+	judged := slices.Clone(labels)
 	for i, label := range labels {
-		if isASCII(label) {
-			continue
-		}
 		if mixesScripts(label) {
 			return "", fault.New(fault.Invalid, "%q mixes letters of several scripts in one label", cut(name))
 		}
-		ascii, err := idna.Registration.ToASCII(label)
-		if err != nil {
-			return "", fault.New(fault.Invalid, "%q is not a domain name", cut(name))
+		if isASCII(label) && strings.Contains(label, "_") {
+			judged[i] = "x"
 		}
-		labels[i] = ascii
+	}
+	ascii, err := idna.Registration.ToASCII(strings.Join(judged, "."))
+	if err != nil {
+		return "", fault.New(fault.Invalid, "%q is not a domain name", cut(name))
+	}
+	for i, label := range strings.Split(ascii, ".") {
+		if !isASCII(labels[i]) {
+			labels[i] = label
+		}
 	}
 	return strings.Join(labels, "."), nil
 }

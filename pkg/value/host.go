@@ -57,23 +57,13 @@ func checkLabels(name string) error {
 	if name == "" {
 		return fault.New(fault.Invalid, "a host name or IP address is needed")
 	}
-	if len(name) > 253 {
-		return fault.New(fault.Invalid, "%q is longer than the 253 characters of a host name", cut(name))
+	if err := checkLength(name); err != nil {
+		return err
 	}
 	last := ""
 	for label := range strings.SplitSeq(name, ".") {
-		switch {
-		case label == "":
-			return fault.New(fault.Invalid, "%q has an empty label", cut(name))
-		case len(label) > 63:
-			return fault.New(fault.Invalid, "%q has a label of more than 63 characters", cut(name))
-		case label[0] == '-' || label[len(label)-1] == '-':
-			return fault.New(fault.Invalid, "%q has a label that begins or ends with a dash", cut(name))
-		}
-		for i := range len(label) {
-			if c := label[i]; !isLower(c) && !isDigit(c) && c != '-' {
-				return fault.New(fault.Invalid, "%q has characters that no host name has", cut(name))
-			}
+		if err := checkLabel(label, name); err != nil {
+			return err
 		}
 		if strings.HasPrefix(label, "xn--") {
 			if _, err := idna.Registration.ToUnicode(label); err != nil {
@@ -102,18 +92,9 @@ func isNumber(label string) bool {
 // other scripts are accepted as they are written, not what merely folds to
 // something else, nor Latin mixed with letters that look like it.
 func DomainName(text string) (string, error) {
-	name := strings.ToLower(strings.TrimSuffix(text, "."))
-	if !isASCII(name) {
-		for label := range strings.SplitSeq(name, ".") {
-			if mixesScripts(label) {
-				return "", fault.New(fault.Invalid, "%q mixes letters of several scripts in one label", cut(name))
-			}
-		}
-		ascii, err := idna.Registration.ToASCII(name)
-		if err != nil {
-			return "", fault.New(fault.Invalid, "%q is not a domain name", cut(name))
-		}
-		name = ascii
+	name, err := aLabels(strings.ToLower(strings.TrimSuffix(text, ".")))
+	if err != nil {
+		return "", err
 	}
 	if err := checkLabels(name); err != nil {
 		return "", err

@@ -14,7 +14,7 @@ import (
 
 // canonical are the parsers whose answer, parsed again, is the same answer.
 var canonical = map[string]func(string) (string, error){
-	"unix name": value.UnixName, "handle": value.Handle, "address": value.HostAddress, "domain": value.DomainName,
+	"unix name": value.UnixName, "handle": value.Handle, "address": value.HostAddress, "domain": value.DomainName, "owner name": value.OwnerName,
 	"e-mail": value.Email, "phone": value.Phone, "public key": value.PublicKey, "host key": value.HostKey,
 	"path": value.AbsolutePath, "relative path": value.RelativePath, "country": value.Country, "language": value.Language,
 	"postal code": value.PostalCode,
@@ -40,7 +40,7 @@ func holds(t interface{ Fatalf(string, ...any) }, kind, typed string) {
 	switch kind {
 	case "line", "public key", "postal code":
 	default:
-		if strings.ContainsAny(got, " \t:;|`$\"'\\<>()*#%,") && kind != "e-mail" && (kind != "address" || !strings.Contains(got, ":")) && kind != "host key" {
+		if strings.ContainsAny(strings.TrimPrefix(got, "*."), " \t:;|`$\"'\\<>()*#%,") && kind != "e-mail" && (kind != "address" || !strings.Contains(got, ":")) && kind != "host key" {
 			t.Fatalf("%s %q: the accepted %q has a character with a meaning elsewhere", kind, typed, got)
 		}
 		if strings.HasPrefix(got, "-") {
@@ -53,10 +53,10 @@ func holds(t interface{ Fatalf(string, ...any) }, kind, typed string) {
 }
 
 func TestAcceptedValuesAreCanonicalAndHarmless(t *testing.T) {
-	pieces := []string{"a", "acme", "example", ".org", ".", "..", "-", "_", "/", "/home", "@", "+34", "00", "933", " ", "\n", "\x00", "é", "xn--", "xn--mnchen-3ya",
+	pieces := []string{"a", "acme", "example", ".org", ".", "..", "-", "_", "/", "/home", "@", "+34", "00", "933", " ", "\n", "\x00", "é", "xn--", "xn--mnchen-3ya", "*.", "_dmarc.", "münchen.",
 		"2001:db8::", "192.0.2.", "1", "255", "ssh-ed25519 ", "AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g", "\u202e", "\u200d", "👩", "'", "|", "$(id)", "ES", "%"}
 	rapid.Check(t, func(t *rapid.T) {
-		kind := rapid.SampledFrom([]string{"unix name", "handle", "address", "domain", "e-mail", "phone", "public key", "host key",
+		kind := rapid.SampledFrom([]string{"unix name", "handle", "address", "domain", "owner name", "e-mail", "phone", "public key", "host key",
 			"path", "relative path", "country", "language", "postal code", "line"}).Draw(t, "kind")
 		typed := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 8).Draw(t, "pieces"), "")
 		holds(t, kind, typed)

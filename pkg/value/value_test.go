@@ -76,6 +76,18 @@ func TestHostAddresses(t *testing.T) {
 	})
 }
 
+func TestOwnerNames(t *testing.T) {
+	tryRows(t, value.OwnerName, []row{
+		{"Example.ORG.", "example.org"}, {"*.example.org", "*.example.org"}, {"_sip._tcp.example.org", "_sip._tcp.example.org"},
+		{"münchen.example", "xn--mnchen-3ya.example"}, {"_dmarc.münchen.example", "_dmarc.xn--mnchen-3ya.example"},
+		{"*.münchen.example", "*.xn--mnchen-3ya.example"}, {"münchen._tcp.example", "xn--mnchen-3ya._tcp.example"},
+		{"", refused}, {"*.", refused}, {"a.*.example", refused}, {"a..example", refused}, {"-a.example", refused}, {"a b.example", refused}, {`a\.b.example`, refused},
+		{"_münchen.example", refused}, {"pаypal.example", refused}, {strings.Repeat("a", 64) + ".example", refused},
+		{strings.Repeat("a.", 127) + "a", refused}, {"*." + strings.Repeat("a.", 125) + "ab", refused}, {strings.Repeat("a.", 126) + "a", strings.Repeat("a.", 126) + "a"},
+		{"1a.אב.example", refused}, // what is read from the right has no label in it that begins with a digit
+	})
+}
+
 func TestDomainNames(t *testing.T) {
 	tryRows(t, value.DomainName, []row{
 		{"Example.ORG", "example.org"}, {"example.org.", "example.org"}, {"münchen.example", "xn--mnchen-3ya.example"},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -16,10 +17,12 @@ import (
 )
 
 // askTimeout is how long a name server may take for one answer, and askAtOnce
-// how many questions it is asked at the same time.
+// how many questions it is asked at the same time. After as many in a row as
+// maxSilence that were not answered, it is asked no more.
 const (
 	askTimeout = 3 * time.Second
 	askAtOnce  = 16
+	maxSilence = 3
 )
 
 // nameServer is a server that has a zone.
@@ -53,6 +56,18 @@ func nameServers(ctx context.Context, view noun.View, domain noun.Row) ([]nameSe
 	return all, nil
 }
 
+// refusedWith is that a name server answered, but with an error: it was reached.
+type refusedWith int
+
+// Error implements error.
+func (r refusedWith) Error() string { return dns.RcodeToString[int(r)] }
+
+// isReached tells whether a server answered, whatever it said.
+func isReached(err error) bool {
+	var refused refusedWith
+	return err == nil || errors.As(err, &refused)
+}
+
 // ask asks a name server one question, over TCP where the answer is too long.
 func ask(ctx context.Context, address, name string, rtype uint16, recursive bool) (*dns.Msg, error) {
 	question := new(dns.Msg)
@@ -66,15 +81,16 @@ func ask(ctx context.Context, address, name string, rtype uint16, recursive bool
 		answer, _, err = client.ExchangeContext(ctx, question, address)
 	}
 	if err == nil && answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
-		err = errors.New(dns.RcodeToString[answer.Rcode])
+		err = refusedWith(answer.Rcode)
 	}
 	return answer, err
 }
 
 // valuesOf returns what an answer says of a name and type, in one form and order.
+// What is at a delegation is beside the answer, and its glue behind that.
 func valuesOf(answer *dns.Msg, name string, rtype uint16) []string {
 	var values []string
-	for _, record := range append(slices.Clone(answer.Answer), answer.Ns...) {
+	for _, record := range slices.Concat(answer.Answer, answer.Ns, answer.Extra) {
 		header := record.Header()
 		if header.Rrtype == rtype && strings.EqualFold(header.Name, dns.Fqdn(name)) {
 			values = append(values, valueOf(record))
@@ -98,11 +114,16 @@ type set struct {
 	values []string
 }
 
-// sets returns the records of a zone by name and type.
+// sets returns the records of a zone by name and type. Addresses below a
+// delegation that no name server of it has are in no answer, and so in no set.
 func (z *zone) sets() []set {
 	var all []set
+	names := z.index()
 	for _, record := range z.records {
 		header := record.Header()
+		if cut := z.cutAbove(names, header.Name); cut != "" && !z.delegates(cut, header.Name) {
+			continue
+		}
 		if last := len(all) - 1; last >= 0 && all[last].name == header.Name && all[last].rtype == header.Rrtype {
 			all[last].values = append(all[last].values, valueOf(record))
 			continue
@@ -115,23 +136,46 @@ func (z *zone) sets() []set {
 	return all
 }
 
+// delegates tells whether a host is a name server of a delegated name.
+func (z *zone) delegates(cut, host string) bool {
+	return slices.ContainsFunc(z.records, func(record dns.RR) bool {
+		ns, is := record.(*dns.NS)
+		return is && record.Header().Name == cut && ns.Ns == host
+	})
+}
+
+// answer is what a server says to the question for one set.
+type answer struct {
+	values []string
+	err    error
+	asked  bool // false where it was no more asked, since it had ceased to answer
+}
+
 // askAll asks a server for all sets of a zone; answers[i] is that to sets[i].
-func askAll(ctx context.Context, server nameServer, sets []set) (answers [][]string, err error) {
-	answers = make([][]string, len(sets))
-	errs := make([]error, len(sets))
+func askAll(ctx context.Context, server nameServer, sets []set) []answer {
+	answers := make([]answer, len(sets))
 	slots := make(chan struct{}, askAtOnce)
+	var silence atomic.Int32 // questions in a row that were not answered
 	var waits sync.WaitGroup
 	for i, one := range sets {
 		slots <- struct{}{}
+		if silence.Load() >= maxSilence {
+			break
+		}
 		waits.Go(func() {
 			defer func() { <-slots }()
-			if answer, err := ask(ctx, server.address, one.name, one.rtype, false); err != nil {
-				errs[i] = err
+			said, err := ask(ctx, server.address, one.name, one.rtype, false)
+			answers[i] = answer{err: err, asked: true}
+			if err == nil {
+				answers[i].values = valuesOf(said, one.name, one.rtype)
+			}
+			if isReached(err) {
+				silence.Store(0)
 			} else {
-				answers[i] = valuesOf(answer, one.name, one.rtype)
+				silence.Add(1)
 			}
 		})
 	}
 	waits.Wait()
-	return answers, errors.Join(slices.DeleteFunc(errs, func(err error) bool { return err == nil })...)
+	return answers
 }

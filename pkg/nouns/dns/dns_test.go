@@ -36,8 +36,13 @@ func record(text string) func(context.Context, noun.Planner) error {
 	return nountest.Add("record", noun.Values{"name": text})
 }
 
-// zoneText returns the zone file of a domain.
+// zoneText returns the zone file of a domain, as it is served.
 func zoneText(t testing.TB, p *nountest.Panel, name string) string {
+	return printed(t, p, "zone", name)
+}
+
+// printed returns what a verb prints of a domain.
+func printed(t testing.TB, p *nountest.Panel, verb, name string) string {
 	t.Helper()
 	var text string
 	err := p.Store.View(context.Background(), func(tx *store.Tx) error {
@@ -46,8 +51,8 @@ func zoneText(t testing.TB, p *nountest.Panel, name string) string {
 		if err != nil {
 			return err
 		}
-		verb := n.Verbs[slices.IndexFunc(n.Verbs, func(v noun.Verb) bool { return v.Name == "zone" })]
-		table, err := verb.Show(context.Background(), tx, row, nil)
+		shown := n.Verbs[slices.IndexFunc(n.Verbs, func(v noun.Verb) bool { return v.Name == verb })]
+		table, err := shown.Show(context.Background(), tx, row, nil)
 		text = table.Text
 		return err
 	})
@@ -110,6 +115,25 @@ func TestNamesThatNobodyMayHave(t *testing.T) {
 	}
 	if !p.Exists("domain", "xn--mnchen-3ya.example") {
 		t.Error("a name in letters of its language is not kept as A-labels")
+	}
+}
+
+func TestRecordsOfNamesThatAreReserved(t *testing.T) {
+	p := newPanel(t)
+	p.Run(nountest.Add("server", noun.Values{"name": "h11", "address": "web.provider.example", "host_key": []string{
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"}}))
+	p.Run(domain("corp.example", "acme"))
+	p.Run(domain("provider.example", "acme"))
+	p.Settings.DNS.Reserved = []string{"internal.corp.example"}
+	for _, owner := range []string{"internal.corp.example", "x.internal.corp.example", "*.internal.corp.example"} {
+		p.Refused(fault.Invalid, record(owner+" A 192.0.2.1"))
+	}
+	if warnings := p.Run(record("xinternal.corp.example A 192.0.2.1")).Warnings; len(warnings) > 0 {
+		t.Errorf("warned of %v", warnings)
+	}
+	// A server's name is somebody's to declare, and is not declared unawares.
+	if warnings := p.Run(record("web.provider.example A 192.0.2.11")).Warnings; len(warnings) != 1 || !strings.Contains(warnings[0].String(), "server h11") {
+		t.Errorf("warned of %v", warnings)
 	}
 }
 
@@ -229,6 +253,16 @@ func TestRecordsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	p.Refused(fault.Invalid, record("www.example.com A 192.0.2.1"))
 }
 
+func TestAReplacedRecordKeepsItsTimeToLive(t *testing.T) {
+	p := newPanel(t)
+	p.Run(domain("example.org", "acme"))
+	p.Run(nountest.Add("record", noun.Values{"name": "www.example.org A 192.0.2.1", "ttl": int64(60)}))
+	p.Run(nountest.Verb("record", "replace", "www.example.org A 192.0.2.1", noun.Values{"with": "192.0.2.2"}))
+	if p.Exists("record", "www.example.org A 192.0.2.1") || p.Find("record", "www.example.org A 192.0.2.2").Int("ttl") != 60 {
+		t.Error(zoneText(t, p, "example.org"))
+	}
+}
+
 func TestDefaultsComeWhereANameDeclaresNone(t *testing.T) {
 	p := newPanel(t)
 	p.Settings.DNS.MX, p.Settings.DNS.A = []string{"10 mail.example.net"}, []string{"192.0.2.80"}
@@ -249,6 +283,34 @@ func TestDefaultsComeWhereANameDeclaresNone(t *testing.T) {
 	if strings.Contains(text, "www.example.org.\t3600\tIN\tA\t") || strings.Count(text, "alias.example.org.") != 1 {
 		t.Errorf("defaults where something is declared:\n%s", text)
 	}
+}
+
+func TestADisabledDomainBelowAZoneIsNotServed(t *testing.T) {
+	p := newPanel(t)
+	p.Settings.DNS.A = []string{"192.0.2.80"}
+	p.Run(domain("example.org", "acme"))
+	p.Run(domain("shop.example.org", "acme"))
+	p.Run(record("www.shop.example.org A 192.0.2.1"))
+	served := zoneText(t, p, "example.org")
+	serial := p.Find("domain", "example.org").Int("serial")
+	p.Run(nountest.Set("domain", "shop.example.org", noun.Values{"disabled": []string{"sysadmin"}}))
+	if text := zoneText(t, p, "example.org"); strings.Contains(text, "shop.") {
+		t.Errorf("it is still served:\n%s", text)
+	}
+	disabled := p.Find("domain", "example.org").Int("serial")
+	if disabled <= serial {
+		t.Error("no name server is told of it")
+	}
+	p.Run(nountest.Set("domain", "shop.example.org", noun.Values{"disabled": []string{}}))
+	if text := zoneText(t, p, "example.org"); withoutSOA(text) != withoutSOA(served) || p.Find("domain", "example.org").Int("serial") <= disabled {
+		t.Errorf("enabled again it is not what it was:\n%s", text)
+	}
+}
+
+// withoutSOA returns the records of a zone file of ours behind the SOA record.
+func withoutSOA(text string) string {
+	_, rest, _ := strings.Cut(text, "; minimum\n")
+	return rest
 }
 
 func TestAZoneIsReadInAsManyStatementsForAnyNumberOfRecords(t *testing.T) {

@@ -185,7 +185,7 @@ func checkBelow(ctx context.Context, plan noun.Planner, domain noun.Row) error {
 }
 
 // cascadeDomain takes the domains below a new zone into it, and renews the
-// zones that a domain comes into or leaves.
+// zones that a domain comes into or leaves, or in which it is served no more.
 func cascadeDomain(ctx context.Context, plan noun.Planner, change noun.Change) error {
 	was, is := noun.Row{Values: change.Before}, noun.Row{Values: change.After}
 	if change.After != nil && is.Int("zone") == 0 && (change.Before == nil || was.Int("zone") != 0) {
@@ -202,8 +202,9 @@ func cascadeDomain(ctx context.Context, plan noun.Planner, change noun.Change) e
 			}
 		}
 	}
+	differs := was.Int("zone") != is.Int("zone") || noun.Active(was, nil) != noun.Active(is, nil)
 	for _, zone := range []int64{was.Int("zone"), is.Int("zone")} {
-		if zone != 0 && was.Int("zone") != is.Int("zone") {
+		if zone != 0 && differs {
 			if err := renew(ctx, plan, zone); err != nil {
 				return err
 			}

@@ -2,10 +2,10 @@ package dns
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"orchestra/pkg/fault"
 	"orchestra/pkg/message"
 	"orchestra/pkg/noun"
+	"orchestra/pkg/settings"
 	"orchestra/pkg/value"
 )
 
@@ -22,7 +23,8 @@ func importVerb() noun.Verb {
 		Name: "import", Help: "Take a zone over, from a zone file or from a running server",
 		Long: "The zone file is read from SOURCE, - is the standard input; with --axfr SOURCE is the name of a zone, which is transferred from that " +
 			"server. The domain is made where it does not exist, which needs --account. What is there already stays; --replace takes away " +
-			"what the source does not have. Signatures and keys of DNSSEC are left out: the zone is signed anew. No $INCLUDE is followed.",
+			"what the source does not have, below the domain too. What the settings give to its names anyway becomes no record. " +
+			"Signatures and keys of DNSSEC are left out: the zone is signed anew. No $INCLUDE is followed.",
 		Example:       "orchestra domain import example.org.zone --name example.org --account acme",
 		WithoutObject: true,
 		Positional:    []string{"source"},
@@ -133,14 +135,19 @@ func planImport(ctx context.Context, plan noun.Planner, _ noun.Row, options noun
 type given struct {
 	name    string
 	soa     *dns.SOA
-	records []parts
-	ttl     map[string]int64 // by key
-	dropped []string         // types that are left out
+	records []written
+	dropped []string // types that are left out
+}
+
+// written is a record of a source.
+type written struct {
+	parts
+	ttl int64
 }
 
 // readZone reads a zone file.
 func readZone(text, name string) (*given, error) {
-	g := &given{name: name, ttl: map[string]int64{}}
+	g := &given{name: name}
 	origin := ""
 	if name != "" {
 		origin = dns.Fqdn(name)
@@ -175,6 +182,10 @@ func (g *given) add(record dns.RR) error {
 	rtype := dns.TypeToString[header.Rrtype]
 	switch record := record.(type) {
 	case *dns.SOA:
+		if int64(record.Serial) > maxImported {
+			return fault.New(fault.Invalid, "the serial number %d leaves too few for the changes to come", record.Serial).About("source").
+				WithHint("import it with a serial number that is at most %d", maxImported)
+		}
 		g.soa = record
 		return nil
 	case *dns.RRSIG, *dns.DNSKEY, *dns.NSEC, *dns.NSEC3, *dns.NSEC3PARAM, *dns.CDS, *dns.CDNSKEY:
@@ -199,8 +210,7 @@ func (g *given) add(record dns.RR) error {
 	if err := checkValue(p.value); err != nil {
 		return about(err, "source")
 	}
-	g.records = append(g.records, p)
-	g.ttl[p.String()] = int64(header.Ttl)
+	g.records = append(g.records, written{p, int64(header.Ttl)})
 	return nil
 }
 
@@ -222,6 +232,9 @@ func importDomain(ctx context.Context, plan noun.Planner, g *given, account any)
 	domain, err := plan.Find(ctx, domainName, g.name)
 	switch {
 	case err == nil:
+		if err := checkAccount(ctx, plan, domain, account); err != nil {
+			return domain, err
+		}
 		domain, err = plan.Set(ctx, domain, values)
 	case fault.Is(err, fault.NotFound) && account == nil:
 		return domain, fault.New(fault.Usage, "there is no domain %s yet, and nothing says whose it is to be", g.name).WithHint("--account acme")
@@ -242,7 +255,25 @@ func importDomain(ctx context.Context, plan noun.Planner, g *given, account any)
 	return domain, renew(ctx, plan, domain.ID)
 }
 
-// fields returns what a SOA record says that the settings do not.
+// checkAccount refuses an import into a domain of another account than the one
+// that is asked for.
+func checkAccount(ctx context.Context, view noun.View, domain noun.Row, account any) error {
+	name, given := account.(string)
+	if !given {
+		return nil
+	}
+	asked, err := view.Find(ctx, accountName, name)
+	if err != nil {
+		return err
+	}
+	if asked.ID == domain.Int("account") {
+		return nil
+	}
+	return fault.New(fault.Conflict, "%s belongs to another account than %s", domain.Text("name"), name).About("domain.account").
+		WithHint("orchestra domain set %s --account %s", domain.Text("name"), name)
+}
+
+// fields returns what a SOA record says, nothing for what the settings say too.
 func (g *given) fields(view noun.View) noun.Values {
 	values, defaults := noun.Values{}, view.Settings().DNS
 	for field, one := range map[string]struct {
@@ -252,17 +283,45 @@ func (g *given) fields(view noun.View) noun.Values {
 		"refresh": {g.soa.Refresh, defaults.Refresh}, "retry": {g.soa.Retry, defaults.Retry}, "expire": {g.soa.Expire, defaults.Expire},
 		"minimum": {g.soa.Minttl, defaults.Minimum}, "ttl": {g.soa.Hdr.Ttl, defaults.TTL},
 	} {
+		values[field] = nil
 		if int64(one.is) != one.usual {
 			values[field] = int64(one.is)
 		}
 	}
 	if name, err := value.DomainName(g.soa.Ns); err == nil {
-		values["mname"] = name
+		values["mname"] = nil
+		if name != g.usualPrimary(defaults) {
+			values["mname"] = name
+		}
 	}
 	if email := emailOf(g.soa.Mbox); email != "" {
-		values["rname"] = email
+		values["rname"] = nil
+		if email != cmp.Or(defaults.Hostmaster, "hostmaster@"+g.name) {
+			values["rname"] = email
+		}
 	}
 	return values
+}
+
+// usualPrimary returns the primary name server that the zone has where nobody
+// says which; "" where it is not the first one of the settings.
+func (g *given) usualPrimary(defaults settings.DNS) string {
+	if len(defaults.Nameservers) == 0 {
+		return ""
+	}
+	first, none := defaults.Nameservers[0], true
+	for _, record := range g.records {
+		if record.owner == g.name && record.rtype == "NS" {
+			if strings.EqualFold(plain(record.value), first) {
+				return first
+			}
+			none = false
+		}
+	}
+	if none {
+		return first
+	}
+	return ""
 }
 
 // emailOf is the inverse of mailbox; "" where it is no e-mail that is accepted.
@@ -281,47 +340,4 @@ func emailOf(mbox string) string {
 		}
 	}
 	return ""
-}
-
-// importRecords adds what the domain's zone does not have yet, and where replace
-// is set takes away what the source does not have.
-func importRecords(ctx context.Context, plan noun.Planner, domain noun.Row, g *given, replace bool) error {
-	there, err := plan.Select(ctx, recordName, noun.Where("domain", domain.ID))
-	if err != nil {
-		return err
-	}
-	is := map[string]noun.Row{}
-	for _, record := range there {
-		is[record.Text("name")] = record
-	}
-	for _, p := range g.records {
-		if !within(strings.TrimPrefix(p.owner, "*."), g.name) {
-			return fault.New(fault.Invalid, "%s is not in the zone %s", p.owner, g.name).About("source")
-		}
-		canonical, err := canonicalValue(p, g.name)
-		if err != nil {
-			return fault.New(fault.Invalid, "%s %s", p.owner, p.rtype).Because(err).About("source")
-		}
-		ttl := g.ttl[p.String()]
-		p.value = canonical
-		if record, known := is[p.String()]; known {
-			delete(is, p.String())
-			if _, err := plan.Set(ctx, record, noun.Values{"ttl": ttl}); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := plan.Add(ctx, recordName, noun.Values{"name": p.String(), "ttl": ttl}); err != nil {
-			return fault.New(fault.KindOf(err), "record %s", strconv.Quote(p.String())).Because(err)
-		}
-	}
-	if !replace {
-		return nil
-	}
-	for _, record := range is {
-		if err := plan.Delete(ctx, record); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -70,7 +70,24 @@ func parseRDATA(p parts, apex string) (dns.RR, error) {
 		return nil, fault.New(fault.Invalid, "%q is more than one record", excerpt(p.value))
 	}
 	lowerNames(record)
-	return record, checkRDATA(p, record, apex)
+	if err := checkRDATA(p, record, apex); err != nil {
+		return nil, err
+	}
+	return asSent(p, record)
+}
+
+// asSent returns a record as it is once it was sent: the one form of what can be
+// written in several, such as escapes and the order of parameters.
+func asSent(p parts, record dns.RR) (dns.RR, error) {
+	message := make([]byte, len(p.value)+1024) // but for one name that may be the zone's, nothing is longer than it is written
+	end, err := dns.PackRR(record, message, 0, nil, false)
+	if err == nil {
+		record, _, err = dns.UnpackRR(message[:end], 0)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "%q is no value of a %s record", excerpt(p.value), p.rtype).WithHint("%s", exampleOf(p.rtype))
+	}
+	return record, nil
 }
 
 // lowerNames puts the names that a record leads to into small letters: names
@@ -242,21 +259,32 @@ func checkRDATA(p parts, record dns.RR, apex string) error {
 		if record.Mx == "." {
 			return nil // no mail at all (RFC 7505)
 		}
-		return checkTarget(last, record.Mx, apex, true)
+		return checkTarget(last, &record.Mx, apex, true)
 	case *dns.NS:
-		return checkTarget(last, record.Ns, apex, true)
+		return checkTarget(last, &record.Ns, apex, true)
 	case *dns.CNAME:
-		if strings.EqualFold(record.Target, record.Hdr.Name) {
+		if err := checkTarget(last, &record.Target, apex, false); err != nil {
+			return err
+		}
+		if record.Target == record.Hdr.Name {
 			return fault.New(fault.Invalid, "it leads to itself")
 		}
-		return checkTarget(last, record.Target, apex, false)
 	case *dns.PTR:
-		return checkTarget(last, record.Ptr, apex, false)
+		return checkTarget(last, &record.Ptr, apex, false)
 	case *dns.SRV:
 		if record.Target == "." {
 			return nil // not to be had (RFC 2782)
 		}
-		return checkTarget(last, record.Target, apex, true)
+		return checkTarget(last, &record.Target, apex, true)
+	case *dns.NAPTR:
+		if record.Replacement == "." {
+			return nil // the regular expression says it (RFC 3403)
+		}
+		return checkTarget(last, &record.Replacement, apex, false)
+	case *dns.SVCB:
+		return checkService(words[1], &record.Target, apex)
+	case *dns.HTTPS:
+		return checkService(words[1], &record.Target, apex)
 	case *dns.CAA:
 		if !slices.Contains([]string{"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"}, record.Tag) {
 			return fault.New(fault.Invalid, "%q is no property of CAA", excerpt(record.Tag)).WithHint("%s", exampleOf("CAA"))
@@ -298,24 +326,34 @@ func checkDigest(digest string, bytes int) error {
 	return nil
 }
 
-// checkTarget checks a name that a record leads to. written is as it was typed.
-func checkTarget(written, target, apex string, host bool) error {
-	name := strings.TrimSuffix(strings.ToLower(target), ".")
+// checkService checks what SVCB and HTTPS records lead to; a dot is the name itself.
+func checkService(written string, target *string, apex string) error {
+	if *target == "." {
+		return nil
+	}
+	return checkTarget(written, target, apex, false)
+}
+
+// checkTarget checks a name that a record leads to, and puts it into its one
+// form: letters of other scripts as A-labels. written is as it was typed.
+func checkTarget(written string, target *string, apex string, host bool) error {
 	if written == "@" {
 		return nil
 	}
 	if _, err := netip.ParseAddr(strings.TrimSuffix(written, ".")); err == nil {
 		return fault.New(fault.Invalid, "%q is an address, and a name is needed", excerpt(written))
 	}
-	if _, err := value.OwnerName(name); err != nil {
+	name, err := value.OwnerName(*target)
+	if err != nil {
 		return err
 	}
+	*target = dns.Fqdn(name)
 	if host && strings.ContainsAny(name, "_*") {
 		return fault.New(fault.Invalid, "%q is no name of a host", excerpt(written))
 	}
 	if !strings.HasSuffix(written, ".") && looksAbsolute(written, apex) {
-		return fault.New(fault.Invalid, "%q has no dot at its end, so it would be %s", excerpt(written), target).
-			WithHint("write %s. if that is meant, or %s", written, target)
+		return fault.New(fault.Invalid, "%q has no dot at its end, so it would be %s", excerpt(written), *target).
+			WithHint("write %s. if that is meant, or %s", written, *target)
 	}
 	return nil
 }

@@ -149,6 +149,9 @@ func prepareRecord(ctx context.Context, plan noun.Planner, before, after *noun.R
 	if err != nil {
 		return err
 	}
+	if err := checkOwner(ctx, plan, p.owner); err != nil {
+		return err
+	}
 	domain, err := plan.Get(ctx, domainName, after.Int("domain"))
 	if err != nil {
 		return err
@@ -190,10 +193,8 @@ func replaceVerb() noun.Verb {
 		Options: []noun.Field{{Name: "with", Type: noun.Text{Max: maxValue}, Required: true, Help: "The new value", Example: "203.0.113.10"}},
 		Plan: func(ctx context.Context, plan noun.Planner, record noun.Row, options noun.Values) error {
 			with, _ := options["with"].(string)
-			values := noun.Values{"name": parts{record.Text("owner"), record.Text("type"), with}.String()}
-			if ttl, has := record.Values["ttl"]; has {
-				values["ttl"] = ttl
-			}
+			values := settable(plan.Noun(recordName), record)
+			values["name"] = parts{record.Text("owner"), record.Text("type"), with}.String()
 			if err := plan.Delete(ctx, record); err != nil {
 				return err
 			}
@@ -201,4 +202,15 @@ func replaceVerb() noun.Verb {
 			return err
 		},
 	}
+}
+
+// settable returns what was given of a row when it was made: all that add has a flag for.
+func settable(n *noun.Noun, row noun.Row) noun.Values {
+	values := noun.Values{}
+	for _, field := range n.Fields {
+		if value, has := row.Values[field.Name]; has && field.Settable() {
+			values[field.Name] = value
+		}
+	}
+	return values
 }

@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 
+	"orchestra/pkg/fault"
 	"orchestra/pkg/noun"
 )
 
@@ -10,6 +11,13 @@ import (
 // to be signed: signing counts on by itself, and no slave takes a smaller number.
 // The backends' step is the same.
 const signingAhead = 1000
+
+// maxSerial is the last serial number (RFC 1035, 3.3.13), and maxImported the last
+// that a zone may come with, so that numbers are left for its changes.
+const (
+	maxSerial   int64 = 1<<32 - 1
+	maxImported       = maxSerial - 1_000_000
+)
 
 // nextSerial returns the next serial number of a zone: YYYYMMDDnn of today or,
 // where more than 99 were used up today, what follows, but at least ahead further
@@ -27,6 +35,9 @@ func nextSerial(ctx context.Context, plan noun.Planner, zone string, ahead int64
 	}
 	if err != nil {
 		return 0, err
+	}
+	if serial+ahead > maxSerial {
+		return 0, fault.New(fault.Conflict, "the zone %s has used up all serial numbers up to %d", zone, maxSerial)
 	}
 	_, err = plan.Number(ctx, counter, serial+ahead)
 	return serial, err

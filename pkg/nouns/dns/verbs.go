@@ -12,14 +12,18 @@ func domainVerbs() []noun.Verb {
 	return []noun.Verb{
 		{
 			Name: "zone", Help: "Print the zone of a domain, as it is served",
+			Long: "It has what was declared and what the settings give to names that declare none: name servers, mail exchanges, addresses. " +
+				"Domains that are disabled are not in it.",
 			Example: "orchestra domain zone example.org", Show: showZone,
 		},
 		importVerb(),
 		checkVerb(),
 		dsVerb(),
 		{
-			Name: "export", Help: "Print the zone file of a domain, for another system",
-			Example: "orchestra domain export example.org", Show: showZone,
+			Name: "export", Help: "Print what was declared of a zone, to be imported again",
+			Long: "It is a zone file of the SOA record and what was declared, that of disabled domains too. What the settings give to names that " +
+				"declare none is left out: imported again, that goes on to follow the settings. `domain zone` prints all that is served.",
+			Example: "orchestra domain export example.org", Show: showExport,
 		},
 		{
 			Name: "resign", Help: "Give a zone a new serial number, and have it loaded and signed again",
@@ -33,20 +37,29 @@ func domainVerbs() []noun.Verb {
 
 // showZone prints the zone that a domain is in.
 func showZone(ctx context.Context, view noun.View, domain noun.Row, _ noun.Values) (noun.Table, error) {
-	apex, err := view.Get(ctx, domainName, zoneOf(domain))
+	z, err := zoneFor(ctx, view, domain, served)
 	if err != nil {
 		return noun.Table{}, err
 	}
-	read, err := zones(ctx, view, []noun.Row{apex})
+	return z.table(z.records), nil
+}
+
+// showExport prints what was declared of the zone that a domain is in.
+func showExport(ctx context.Context, view noun.View, domain noun.Row, _ noun.Values) (noun.Table, error) {
+	z, err := zoneFor(ctx, view, domain, declared)
 	if err != nil {
 		return noun.Table{}, err
 	}
-	z := read[0]
-	table := noun.Table{Columns: []string{"owner", "ttl", "type", "value"}, Text: z.String()}
-	for _, record := range append([]dns.RR{&z.soa}, z.records...) {
+	return z.table(z.declared), nil
+}
+
+// table shows records behind the zone's SOA record.
+func (z *zone) table(records []dns.RR) noun.Table {
+	table := noun.Table{Columns: []string{"owner", "ttl", "type", "value"}, Text: z.file(records)}
+	for _, record := range append([]dns.RR{&z.soa}, records...) {
 		header := record.Header()
-		rtype := dns.TypeToString[header.Rrtype]
+		rtype := typeOf(record)
 		table.Rows = append(table.Rows, noun.Values{"owner": plain(header.Name), "ttl": int64(header.Ttl), "type": rtype, "value": rdataOf(record)})
 	}
-	return table, nil
+	return table
 }

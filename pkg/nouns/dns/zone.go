@@ -18,14 +18,39 @@ import (
 // zone is a topmost domain with all that is served under its name.
 type zone struct {
 	apex    noun.Row
-	domains []noun.Row // those below it in the tree, and itself
-	records []dns.RR   // without the SOA record, sorted
+	domains []noun.Row // those below it in the tree that were read, and itself
+	// declared are the records that somebody wrote, and records these and the
+	// defaults: both without the SOA record, sorted.
+	declared, records []dns.RR
 	// soa is as the domain's fields and the settings say.
 	soa dns.SOA
 }
 
-// zones reads the zones of apexes, in their order: two questions, however many.
+// zoneFor reads the zone that a domain is in, with those below that are wanted.
+func zoneFor(ctx context.Context, view noun.View, domain noun.Row, wanted func(noun.Row) bool) (*zone, error) {
+	apex, err := view.Get(ctx, domainName, zoneOf(domain))
+	if err != nil {
+		return nil, err
+	}
+	read, err := readZones(ctx, view, []noun.Row{apex}, wanted)
+	if err != nil {
+		return nil, err
+	}
+	return read[0], nil
+}
+
+// Which domains below an apex are in a zone: those that are served, or all.
+func served(domain noun.Row) bool { return noun.Active(domain, nil) }
+func declared(noun.Row) bool      { return true }
+
+// zones reads the zones of apexes as they are served, in their order: two
+// questions, however many. What is disabled below an apex is not in them.
 func zones(ctx context.Context, view noun.View, apexes []noun.Row) ([]*zone, error) {
+	return readZones(ctx, view, apexes, served)
+}
+
+// readZones reads the zones of apexes with those below them that are wanted.
+func readZones(ctx context.Context, view noun.View, apexes []noun.Row, wanted func(noun.Row) bool) ([]*zone, error) {
 	if len(apexes) == 0 {
 		return nil, nil
 	}
@@ -45,6 +70,9 @@ func zones(ctx context.Context, view noun.View, apexes []noun.Row) ([]*zone, err
 		of[id] = z
 	}
 	for _, domain := range below {
+		if !wanted(domain) {
+			continue
+		}
 		z := byID[domain.Int("zone")]
 		z.domains = append(z.domains, domain)
 		of[domain.ID], ids = z, append(ids, domain.ID)
@@ -78,18 +106,35 @@ func (z *zone) fill(rows []noun.Row, defaults settings.DNS) error {
 			return fmt.Errorf("record %s: %w", row.Text("name"), err)
 		}
 		record.Header().Ttl = uint32(secondsOr(row, "ttl", ttl))
-		z.records = append(z.records, record)
+		z.declared = append(z.declared, record)
 	}
-	if err := z.addDefaults(defaults, ttl); err != nil {
+	slices.SortFunc(z.declared, byName)
+	usual, err := z.defaults(typesAt(z.declared), defaults, ttl)
+	if err != nil {
 		return err
 	}
-	slices.SortFunc(z.records, func(a, b dns.RR) int {
-		return cmp.Or(cmp.Compare(canonicalOrder(a.Header().Name), canonicalOrder(b.Header().Name)),
-			cmp.Compare(a.Header().Rrtype, b.Header().Rrtype), cmp.Compare(a.String(), b.String()))
-	})
+	z.records = slices.Concat(z.declared, usual)
+	slices.SortFunc(z.records, byName)
 	z.makeSOA(defaults, ttl)
 	return nil
 }
+
+// byName is the order of a zone's records.
+func byName(a, b dns.RR) int {
+	return cmp.Or(cmp.Compare(canonicalOrder(a.Header().Name), canonicalOrder(b.Header().Name)),
+		cmp.Compare(a.Header().Rrtype, b.Header().Rrtype), cmp.Compare(a.String(), b.String()))
+}
+
+// typesAt returns which types there are at which names: "example.org.NS".
+func typesAt(records []dns.RR) map[string]bool {
+	has := map[string]bool{}
+	for _, record := range records {
+		has[record.Header().Name+typeOf(record)] = true
+	}
+	return has
+}
+
+func typeOf(record dns.RR) string { return dns.TypeToString[record.Header().Rrtype] }
 
 // canonicalOrder returns what sorts a name behind the one that it is below.
 func canonicalOrder(name string) string { return pathOf(strings.TrimSuffix(name, ".")) }
@@ -101,14 +146,10 @@ func secondsOr(row noun.Row, field string, fallback int64) int64 {
 	return fallback
 }
 
-// addDefaults gives a name that declares none the NS, MX and addresses of the
-// settings: NS at the zone's own name, the others at each domain that is no alias
-// and not delegated.
-func (z *zone) addDefaults(defaults settings.DNS, ttl int64) error {
-	has := map[string]bool{}
-	for _, record := range z.records {
-		has[record.Header().Name+dns.TypeToString[record.Header().Rrtype]] = true
-	}
+// defaults returns the NS, MX and addresses of the settings for names that have
+// none: NS at the zone's own name, the others at each domain that is no alias and
+// not delegated.
+func (z *zone) defaults(has map[string]bool, defaults settings.DNS, ttl int64) (usual []dns.RR, err error) {
 	apex := dns.Fqdn(z.name())
 	add := func(owner, rtype string, values []string, absolute bool) error {
 		for _, value := range values {
@@ -120,13 +161,13 @@ func (z *zone) addDefaults(defaults settings.DNS, ttl int64) error {
 				return err
 			}
 			record.Header().Ttl = uint32(ttl)
-			z.records = append(z.records, record)
+			usual = append(usual, record)
 		}
 		return nil
 	}
 	if !has[apex+"NS"] {
 		if err := add(apex, "NS", defaults.Nameservers, true); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, domain := range z.domains {
@@ -136,20 +177,20 @@ func (z *zone) addDefaults(defaults settings.DNS, ttl int64) error {
 		}
 		if !has[owner+"MX"] {
 			if err := add(owner, "MX", defaults.MX, true); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if has[owner+"A"] || has[owner+"AAAA"] {
 			continue
 		}
 		if err := add(owner, "A", defaults.A, false); err != nil {
-			return err
+			return nil, err
 		}
 		if err := add(owner, "AAAA", defaults.AAAA, false); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return usual, nil
 }
 
 // makeSOA makes the SOA record (RFC 1035, 3.3.13).
@@ -194,13 +235,16 @@ func mailbox(email string) string {
 // where an operation is undone.
 const serialMark = "; serial"
 
-// String returns the text of the zone file (RFC 1035, 5), every name absolute.
-func (z *zone) String() string {
+// String returns the text of the zone file as it is served.
+func (z *zone) String() string { return z.file(z.records) }
+
+// file returns a zone file (RFC 1035, 5) of records, every name absolute.
+func (z *zone) file(records []dns.RR) string {
 	var out strings.Builder
 	soa := z.soa
 	fmt.Fprintf(&out, "%s\t%d\tIN\tSOA\t%s %s (\n\t%s %s\n\t%d ; refresh\n\t%d ; retry\n\t%d ; expire\n\t%d ) ; minimum\n",
 		soa.Hdr.Name, soa.Hdr.Ttl, soa.Ns, soa.Mbox, strconv.FormatUint(uint64(soa.Serial), 10), serialMark, soa.Refresh, soa.Retry, soa.Expire, soa.Minttl)
-	for _, record := range z.records {
+	for _, record := range records {
 		out.WriteString(record.String())
 		out.WriteByte('\n')
 	}

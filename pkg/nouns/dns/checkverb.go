@@ -19,7 +19,8 @@ func checkVerb() noun.Verb {
 	return noun.Verb{
 		Name: "check", Help: "Compare what the name servers and the parent say of a domain with the database",
 		Long: "Each server that has the zone is asked for all its records, and the parent, through a resolver, which name servers and keys it " +
-			"knows. Of a signed zone, signatures and keys that run out within two weeks are named. Ends with 11 where anything differs.",
+			"knows. Of a signed zone, signatures that run out within three days are named. Ends with 11 where anything differs, and with 7 " +
+			"where a server does not answer.",
 		Example: "orchestra domain check example.org --resolver 192.0.2.1",
 		Options: []noun.Field{
 			{Name: "resolver", Type: noun.Parsed{Label: "address", Canonical: value.HostAddress},
@@ -31,8 +32,9 @@ func checkVerb() noun.Verb {
 
 // report gathers what a check finds.
 type report struct {
-	table noun.Table
-	now   time.Time
+	table  noun.Table
+	now    time.Time
+	silent []string // those that did not answer
 }
 
 func (r *report) add(server, name, rtype, wanted, found string, ok bool) {
@@ -43,28 +45,48 @@ func (r *report) add(server, name, rtype, wanted, found string, ok bool) {
 }
 
 func showCheck(ctx context.Context, view noun.View, domain noun.Row, options noun.Values) (noun.Table, error) {
-	apex, err := view.Get(ctx, domainName, zoneOf(domain))
+	z, err := zoneFor(ctx, view, domain, served)
 	if err != nil {
 		return noun.Table{}, err
 	}
-	read, err := zones(ctx, view, []noun.Row{apex})
-	if err != nil {
-		return noun.Table{}, err
-	}
-	servers, err := nameServers(ctx, view, apex)
+	servers, err := nameServers(ctx, view, z.apex)
 	if err != nil {
 		return noun.Table{}, err
 	}
 	if len(servers) == 0 {
-		return noun.Table{}, fault.New(fault.Conflict, "the zone %s is on no server", apex.Text("name")).WithHint("orchestra route list")
+		return noun.Table{}, fault.New(fault.Conflict, "the zone %s is on no server", z.name()).WithHint("orchestra route list")
 	}
 	r := &report{table: noun.Table{Columns: []string{"server", "owner", "type", "wanted", "found", "ok"}}, now: view.Now()}
 	for _, server := range servers {
-		r.compare(ctx, server, read[0])
+		r.compare(ctx, server, z)
 	}
 	resolver, _ := options["resolver"].(string)
-	r.parent(ctx, resolver, read[0], servers)
+	r.parent(ctx, resolver, z, servers)
+	r.table.Failed = r.unanswered()
 	return r.table, nil
+}
+
+// parentName is what stands for the parent where servers are named.
+const parentName = "parent"
+
+// unanswered is that some did not answer, nil where all did.
+func (r *report) unanswered() error {
+	if len(r.silent) == 0 {
+		return nil
+	}
+	e := fault.New(fault.Unreachable, "no answer from: %s", strings.Join(r.silent, ", "))
+	if r.silent[0] == parentName {
+		return e.WithHint("--resolver 192.0.2.1")
+	}
+	return e.WithHint("orchestra server check %s", r.silent[0])
+}
+
+// failed adds a question that a server has no good answer to.
+func (r *report) failed(server, name, rtype, wanted string, err error) {
+	r.add(server, name, rtype, wanted, oneLine(err), false)
+	if !isReached(err) && !slices.Contains(r.silent, server) {
+		r.silent = append(r.silent, server)
+	}
 }
 
 // compare asks one server for the whole zone. What agrees is one row.
@@ -73,7 +95,7 @@ func (r *report) compare(ctx context.Context, server nameServer, z *zone) {
 	answer, err := ask(ctx, server.address, name, dns.TypeSOA, false)
 	wanted := strconv.FormatUint(uint64(z.soa.Serial), 10)
 	if err != nil {
-		r.add(server.name, name, "SOA", wanted, oneLine(err), false)
+		r.failed(server.name, name, "SOA", wanted, err)
 		return
 	}
 	soa := soaOf(answer)
@@ -84,16 +106,16 @@ func (r *report) compare(ctx context.Context, server nameServer, z *zone) {
 	// A server may be ahead: it went on to a newer number where an operation was undone, or it signs.
 	r.add(server.name, name, "SOA", wanted, strconv.FormatUint(uint64(soa.Serial), 10), !olderThan(soa.Serial, z.soa.Serial))
 	sets := z.sets()
-	answers, err := askAll(ctx, server, sets)
-	if err != nil {
-		r.add(server.name, name, "ANY", "", oneLine(err), false)
-	}
-	for i, one := range sets {
-		if answers[i] != nil && !slices.Equal(answers[i], one.values) || answers[i] == nil && err == nil {
-			r.add(server.name, one.name, dns.TypeToString[one.rtype], strings.Join(one.values, ", "), strings.Join(answers[i], ", "), false)
+	for i, said := range askAll(ctx, server, sets) {
+		one, rtype, wanted := sets[i], dns.TypeToString[sets[i].rtype], strings.Join(sets[i].values, ", ")
+		switch {
+		case said.err != nil:
+			r.failed(server.name, one.name, rtype, wanted, said.err)
+		case said.asked && !slices.Equal(said.values, one.values):
+			r.add(server.name, one.name, rtype, wanted, strings.Join(said.values, ", "), false)
 		}
 	}
-	if z.apex.Bool("dnssec") {
+	if z.apex.Bool("dnssec") && !slices.Contains(r.silent, server.name) {
 		r.signatures(ctx, server, name)
 	}
 }
@@ -110,15 +132,16 @@ func soaOf(answer *dns.Msg) *dns.SOA {
 	return nil
 }
 
-// soon is how long before its end a signature or key is named.
-const soon = 14 * 24 * time.Hour
+// soon is how long before its end a signature is named. BIND and PowerDNS make
+// new ones earlier than that.
+const soon = 3 * 24 * time.Hour
 
 // signatures looks at the signatures of the zone's own records.
 func (r *report) signatures(ctx context.Context, server nameServer, name string) {
 	for _, rtype := range []uint16{dns.TypeSOA, dns.TypeDNSKEY} {
 		answer, err := ask(ctx, server.address, name, rtype, false)
 		if err != nil {
-			r.add(server.name, name, "RRSIG", "", oneLine(err), false)
+			r.failed(server.name, name, "RRSIG "+dns.TypeToString[rtype], "", err)
 			continue
 		}
 		signed := false
@@ -140,7 +163,7 @@ func (r *report) parent(ctx context.Context, resolver string, z *zone, servers [
 	address, err := resolverAddress(resolver)
 	name := dns.Fqdn(z.name())
 	if err != nil {
-		r.add("parent", name, "NS", "", oneLine(err), false)
+		r.failed(parentName, name, "NS", "", err)
 		return
 	}
 	var wanted []string
@@ -165,7 +188,7 @@ func (r *report) parent(ctx context.Context, resolver string, z *zone, servers [
 func (r *report) delegated(ctx context.Context, address, name string, rtype uint16, wanted []string) {
 	answer, err := ask(ctx, address, name, rtype, true)
 	if err != nil {
-		r.add("parent", name, dns.TypeToString[rtype], strings.Join(wanted, ", "), oneLine(err), false)
+		r.failed(parentName, name, dns.TypeToString[rtype], strings.Join(wanted, ", "), err)
 		return
 	}
 	var found []string
@@ -175,7 +198,7 @@ func (r *report) delegated(ctx context.Context, address, name string, rtype uint
 	}
 	slices.Sort(wanted)
 	slices.Sort(found)
-	r.add("parent", name, dns.TypeToString[rtype], strings.Join(wanted, ", "), strings.Join(found, ", "), slices.Equal(wanted, found))
+	r.add(parentName, name, dns.TypeToString[rtype], strings.Join(wanted, ", "), strings.Join(found, ", "), slices.Equal(wanted, found))
 }
 
 func resolverAddress(given string) (string, error) {

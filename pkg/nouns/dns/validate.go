@@ -25,7 +25,7 @@ func (z *zone) check() []message.Text {
 			problems = append(problems, message.New("%s is the zone's own name, which can't be an alias", plain(header.Name)))
 		case at.ttl[header.Rrtype] != header.Ttl:
 			// RFC 2181, 5.2
-			problems = append(problems, message.New("the %s records of %s have different times to live, and need one", dns.TypeToString[header.Rrtype], plain(header.Name)))
+			problems = append(problems, message.New("the %s records of %s have different times to live, and need one", typeOf(record), plain(header.Name)))
 		case header.Rrtype == dns.TypeDS && at.types[dns.TypeNS] == 0:
 			problems = append(problems, message.New("%s has a DS record and is not delegated: it needs NS records", plain(header.Name)))
 		}
