@@ -28,7 +28,7 @@ func TestMastersAndSlavesDoTheSame(t *testing.T) {
 
 func zoneFacts(changes noun.Facts) noun.Facts {
 	all := noun.Facts{
-		"zone": true, "active": true, "text": noun.Content("example.org. SOA (\n\t7 ; serial\n"), "serial": int64(7), "dnssec": false,
+		"zone": true, "active": true, "text": noun.Content("example.org. SOA (\n\t7 ; serial\n"), "serial": int64(7), "dnssec": false, "signing_ahead": int64(1000),
 		"transfer": []string{}, "transfer_key": "orchestra", "transfer_secret": noun.Confidential("c2VjcmV0"),
 		"addresses_bind9-slave": []string{"192.0.2.12", "2001:db8::13"}, "addresses_bind9-master": []string{"192.0.2.11"},
 		"addresses_powerdns": []string{},

@@ -23,7 +23,7 @@ one_zone() {
   # Signing counts the serial number on by itself. Where it begins or ends, which
   # is another file too, the number goes so far ahead that signing cannot have come
   # there: no slave takes a smaller one.
-  [[ ${before[dnssec]-} == "${fact[dnssec]}" ]] || ahead=(1000)
+  [[ ${before[dnssec]-} == "${fact[dnssec]}" ]] || ahead=("${fact[signing_ahead]}")
   [[ -z ${fact[dnssec]} ]] || mark='; to be signed'$'\n'
   make_clause
   file "$files/$name.zone" root bind 0640 "$mark${fact[text]}" grows '; serial' "${ahead[@]}"

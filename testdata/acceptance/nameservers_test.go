@@ -31,6 +31,10 @@ func TestAnotherAddressOfAMasterReachesItsSlaves(t *testing.T) {
 	withZones(t)
 	p.must(t, "domain", "add", "moved.example", "--account", "zones")
 	master := shared.fleet.Host(0)
+	t.Cleanup(func() {
+		p.must(t, "server", "set", master.Name, "--address", master.Address)
+		inNetwork(t, master, "addr", "del", "192.0.2.111/24", "dev", "host0")
+	})
 	for _, address := range []string{"192.0.2.111", master.Address} {
 		if address != master.Address {
 			inNetwork(t, master, "addr", "add", address+"/24", "dev", "host0")
@@ -46,7 +50,6 @@ func TestAnotherAddressOfAMasterReachesItsSlaves(t *testing.T) {
 		p.must(t, "record", "add", "www.moved.example", "A", "203.0.113."+address[strings.LastIndexByte(address, '.')+1:])
 		wantAgreement(t, "moved.example")
 	}
-	inNetwork(t, master, "addr", "del", "192.0.2.111/24", "dev", "host0")
 	said := p.fails(t, 4, "server", "set", master.Name, "--address", "ns1.example.net")
 	if !strings.Contains(said, "IP address") {
 		t.Errorf("a name for an address: %s", said)
