@@ -1,9 +1,9 @@
 # How named is told of zones: one by one, so that the others are not touched. The
-# functions get the names of zones; they are the same for masters and slaves, and
-# so is this file in both backends.
+# functions get the names of zones; they are the same for masters and slaves.
 #
 # The clause of a zone in $clauses is what named should have been told of it; named
 # keeps what it was told in a database of its own. No clause means no such zone.
+# What it was told is also noted, so that it need not be asked for each zone.
 # shellcheck shell=bash
 # What is read here is set by the runtime before it reads this file.
 # shellcheck disable=SC2154
@@ -12,44 +12,28 @@ clauses=/etc/bind/orchestra.zones
 masters=/var/lib/bind/orchestra  # zone files, and what named keeps beside them
 slaves=/var/cache/bind/orchestra # what named has transferred
 key=/etc/bind/orchestra.d/key.conf
+notes=/run/orchestra-bind9.zones  # a clause each, which named has in its database on the disk
 told_key=/run/orchestra-bind9.key # which key named has; a boot makes it read all anew
-patience=10                       # for how many seconds a change may take to arrive
+patience=10                       # for how many seconds nothing more may arrive
 
 declare -A clause=() wanted=() # by zone, of those that should be
 declare -A served=()           # by zone: the serial number, of those that named answers for
+declare -A doubted=()          # zones that are not noted, or are told something else
 declare -a wanting=() unwanted=()
 declare heard='' # whether named answers at all
 
 # nothing is what a later act is undone by.
 nothing() { :; }
 
-# load_zones has what is new in zones served. Their clauses are as they were.
+# load_zones makes named have the clauses of zones and what is new in them, and no
+# zone that has none.
 load_zones() {
-  local zone
-  local -a strange=() behind=()
-  begin "$@" || return 0
-  for zone in "${wanting[@]}"; do
-    if [[ -z ${served[$zone]-} ]]; then
-      strange+=("$zone")
-    elif is_behind "$zone"; then
-      behind+=("$zone")
-    fi
-  done
-  place "${strange[@]}"
-  reload "${behind[@]}"
-  remove "${unwanted[@]}"
-  arrive
-  settle "${strange[@]}" "${unwanted[@]}"
-}
-
-# place_zones makes named have the clauses of zones, and no zone that has none.
-place_zones() {
   begin "$@" || return 0
   load_key
   place "${wanting[@]}"
   remove "${unwanted[@]}"
   arrive
-  settle "$@"
+  settle
 }
 
 # begin finds out how zones should be and how they are. It fails where named is
@@ -164,7 +148,7 @@ answers() {
       [[ " ${field[*]} " != *' aa'[\;\ ]* ]] || authority=1
     elif [[ "${field[0]-} ${field[1]-}" == ';; '@(communications|connection) ]]; then
       break
-    elif [[ -n $authority && ${field[3]-} == SOA && ${field[0]} != ';'* ]]; then
+    elif [[ -n $authority && ${field[3]-} == SOA && ${field[0]} != ';'* && ${field[6]-} =~ ^[0-9]{1,10}$ ]]; then
       answered[${field[0]%.}]=${field[6]}
     fi
   done < <(printf '%s SOA\n' "$@" | dig "@$address" +norecurse +noedns +noall +comments +answer +time=2 +tries=2 -f - || :)
@@ -201,50 +185,68 @@ load_key() {
 }
 
 # tell COMMAND ZONE… gives it to named for each zone, some at a time; with the
-# clause where it is addzone.
+# clause where it takes one.
 tell() {
   local command=$1 zone
   local -a arguments=()
   shift
   (($# > 0)) || return 0
+  [[ $command != *zone ]] || doubt "$@"
   for zone in "$@"; do
     arguments+=("$zone")
-    [[ $command != addzone ]] || arguments+=("${clause[$zone]}")
+    [[ $command != @(add|mod)zone ]] || arguments+=("${clause[$zone]}")
   done
   printf '%s\0' "${arguments[@]}" | xargs -0 -n $((${#arguments[@]} / $#)) -P 4 rndc "$command" >&2
 }
 
-# told prints what named was told of a zone, and fails where that is nothing.
-told() { rndc showzone "$1" 2>/dev/null | tr -s ' '; }
+# doubt ZONE… empties the notes of zones before named is told something else.
+doubt() {
+  local zone
+  [[ -d $notes ]] || mkdir -m 0700 -- "$notes"
+  for zone in "$@"; do
+    : >"$notes/$zone"
+    doubted[$zone]=1
+  done
+}
+
+# find_told ZONE sets now to the clause that named has of a zone, and fails where
+# it has none.
+find_told() {
+  now=''
+  [[ ! -e $notes/$1 ]] || IFS= read -r -d '' now <"$notes/$1" || :
+  [[ -z $now ]] || return 0
+  doubted[$1]=1
+  now=$(rndc showzone "$1" 2>/dev/null | tr -s ' ') || return 1
+  now=${now#zone * }
+}
+
+is_ours() { [[ $2 == *" file \"$masters/$1.zone\";"* || $2 == *" file \"$slaves/$1.zone\";"* ]]; }
 
 # must_be_ours ZONE CLAUSE refuses a zone that the administrator has written into
 # the configuration.
-must_be_ours() {
-  [[ $2 == *" file \"$masters/$1.zone\";"* || $2 == *" file \"$slaves/$1.zone\";"* ]] ||
-    fail "$1 is in the configuration of named already, and not by us: remove it there"
-}
+must_be_ours() { is_ours "$@" || fail "$1 is in the configuration of named already, and not by us: remove it there"; }
 
-# place makes named have the clauses of zones.
+# place makes named have the clauses of zones, and read what is new in them.
 place() {
   local zone now
-  local -a fresh=() behind=()
+  local -a fresh=() other=() behind=()
   for zone in "$@"; do
     if [[ -z ${served[$zone]-} ]]; then
       fresh+=("$zone")
       continue
     fi
-    now=$(told "$zone") || fail "named serves $zone, and does not say from where"
-    must_be_ours "$zone" "$now"
-    if [[ $now == "zone \"$zone\" ${clause[$zone]}" ]]; then
-      :
-    elif is_signed "$now" || is_signed "${clause[$zone]}"; then
-      remake "$zone"
-      continue
-    else
-      rndc modzone "$zone" "${clause[$zone]}" >&2
+    find_told "$zone" || fail "named serves $zone, and does not say from where"
+    if [[ $now != "${clause[$zone]}" ]]; then
+      must_be_ours "$zone" "$now"
+      if is_signed "$now" || is_signed "${clause[$zone]}"; then
+        remake "$zone"
+        continue
+      fi
+      other+=("$zone")
     fi
     ! is_behind "$zone" || behind+=("$zone")
   done
+  tell modzone "${other[@]}"
   reload "${behind[@]}"
   # Those that it knows already and does not serve are refused.
   tell addzone "${fresh[@]}" || for zone in "${fresh[@]}"; do remake "$zone"; done
@@ -255,16 +257,18 @@ place() {
 remake() {
   local zone=$1 signed=''
   ! is_signed "${clause[$zone]}" || [[ ! -e $masters/$zone.zone.signed ]] || signed=1
-  forget "$zone"
-  remove_files "$zone" "$signed"
-  rndc addzone "$zone" "${clause[$zone]}" >&2 || refused "$zone"
+  renew "$zone" "$signed"
   [[ -n $signed ]] || return 0
   ask "$zone"
-  if is_behind "$zone"; then
-    forget "$zone"
-    remove_files "$zone"
-    rndc addzone "$zone" "${clause[$zone]}" >&2 || refused "$zone"
-  fi
+  ! is_behind "$zone" || renew "$zone"
+}
+
+# renew has named forget a zone and add it again, without what it kept beside the
+# file, but for what is signed where a second argument says so.
+renew() {
+  forget "$1"
+  remove_files "$@"
+  tell addzone "$1" || refused "$1"
 }
 
 refused() {
@@ -293,60 +297,67 @@ refresh() {
   tell refresh "${secondary[@]}" 2>/dev/null || :
 }
 
-# remove makes named know nothing of zones. What is to be removed because it could
-# not be added may never have been ours.
+# remove makes named know nothing of zones, unless they are the administrator's:
+# what is to be removed because it could not be added may never have been ours.
 remove() {
-  local zone
-  if going_back; then
-    for zone in "$@"; do
-      if told "$zone" | grep -q -F -e "$masters/" -e "$slaves/"; then forget "$zone"; fi
-      remove_files "$zone"
-    done
-  else
-    tell delzone "$@" 2>/dev/null || for zone in "$@"; do forget "$zone"; done
-  fi
+  local zone now
+  local -a ours=()
+  for zone in "$@"; do
+    ! find_told "$zone" || ! is_ours "$zone" "$now" || ours+=("$zone")
+  done
+  tell delzone "${ours[@]}" 2>/dev/null || for zone in "${ours[@]}"; do forget "$zone"; done
+  ! going_back || for zone in "$@"; do remove_files "$zone"; done
 }
 
 # forget makes named forget a zone, if it knows it.
 forget() {
   local now
-  now=$(told "$1") || return 0
+  find_told "$1" || return 0
   must_be_ours "$1" "$now"
-  rndc delzone "$1" >&2
+  tell delzone "$1"
 }
 
-# remove_files removes what named keeps for a zone beside its file; with a second
-# argument only what it can do without.
+# beside ZONE sets files to what named keeps for a zone beside its file; with a
+# second argument only what it can do without.
+beside() {
+  files=("$masters/$1.zone".{jnl,jbk} "$slaves/$1.zone"{,.jnl})
+  [[ -n ${2-} ]] || files+=("$masters/$1.zone".signed{,.jnl})
+}
+
+# remove_files removes what beside finds, with the same arguments.
 remove_files() {
-  rm -f -- "$masters/$1.zone".{jnl,jbk} "$slaves/$1.zone"{,.jnl}
-  [[ -n ${2-} ]] || rm -f -- "$masters/$1.zone".signed{,.jnl}
+  local -a files
+  beside "$@"
+  rm -f -- "${files[@]}"
 }
 
-# arrive waits until named serves zones as they should be. Slaves are told by
-# their master, and asked to look for themselves where that did not come. Nobody
-# waits when going back: the master comes last then, and tells them. One that was
-# away at that time looks now.
+# arrive waits until named serves zones as they should be, as long as more of them
+# do. Slaves are told by their master, and asked to look for themselves where that
+# did not come. Nobody waits when going back: the master comes last then, and tells
+# them. One that was away at that time looks now.
 arrive() {
-  local zone begun=${EPOCHREALTIME/[.,]/} nudged=0 waited pause=2
+  local zone now=${EPOCHREALTIME/[.,]/} progress nudged pause=2
   local -a behind=("${wanting[@]}") still
   if going_back; then
     refresh "${wanting[@]}"
     return
   fi
+  progress=$now nudged=$now
   while :; do
     ask "${behind[@]}"
     still=()
     for zone in "${behind[@]}"; do
       ! is_behind "$zone" || still+=("$zone")
     done
+    now=${EPOCHREALTIME/[.,]/}
+    ((${#still[@]} == ${#behind[@]})) || progress=$now
     behind=("${still[@]}")
     ((${#behind[@]} > 0)) || break
-    waited=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000))
-    if ((waited > patience * 1000)); then
+    if ((now - progress > patience * 1000000)); then
       zone=${behind[0]}
       fail "$zone does not arrive: named serves ${served[$zone]:-nothing} and should serve ${wanted[$zone]}; ${#behind[@]} zones in all"
-    elif ((waited > (nudged + 1) * 500)); then
-      nudged=$((waited / 500))
+    elif ((now - nudged > 500000)); then
+      nudged=$now
       refresh "${behind[@]}"
     fi
     sleep "0.0$pause"
@@ -355,11 +366,12 @@ arrive() {
 }
 
 # settle makes what named wrote down outlive a power cut, which it leaves to the
-# kernel: its database, where it was told of zones, and what it has signed.
+# kernel: its database, where it was told of zones, and what it has signed. Only
+# then it is noted.
 settle() {
   local zone file
   local -a files=()
-  (($# == 0)) || [[ ! -e $masters/_default.nzd ]] || files+=("$masters/_default.nzd" "$masters")
+  ((${#doubted[@]} == 0)) || [[ ! -e $masters/_default.nzd ]] || files+=("$masters/_default.nzd" "$masters")
   for zone in "${wanting[@]}"; do
     is_signed "${clause[$zone]}" || continue
     # Without this journal a file that was replaced while named did not run loads.
@@ -369,16 +381,37 @@ settle() {
     done
   done
   ((${#files[@]} == 0)) || sync -- "${files[@]}"
+  write_notes
+}
+
+# write_notes notes what named has of the zones whose notes were in doubt.
+write_notes() {
+  local zone
+  local -a gone=()
+  ((${#doubted[@]} > 0)) || return 0
+  [[ -d $notes ]] || mkdir -m 0700 -- "$notes"
+  for zone in "${!doubted[@]}"; do
+    if [[ -n ${clause[$zone]-} ]]; then printf '%s' "${clause[$zone]}" >"$notes/$zone"; else gone+=("$notes/$zone"); fi
+  done
+  ((${#gone[@]} == 0)) || rm -f -- "${gone[@]}"
 }
 
 # --- what named leaves behind of zones that are gone
 
-leftovers() { compgen -G "$masters/$1.zone.*" || compgen -G "$slaves/$1.zone*"; }
+leftovers() {
+  local file
+  local -a files
+  beside "$1"
+  for file in "${files[@]}"; do
+    [[ ! -e $file ]] || return 0
+  done
+  return 1
+}
 
 probe_leftovers() {
   local zone
   for zone in "$@"; do
-    if [[ ! -e $clauses/$zone ]] && leftovers "$zone" >/dev/null; then state "$zone" some none; else state "$zone" none none; fi
+    if [[ ! -e $clauses/$zone ]] && leftovers "$zone"; then state "$zone" some none; else state "$zone" none none; fi
   done
 }
 

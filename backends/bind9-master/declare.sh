@@ -16,14 +16,14 @@ one_zone() {
   if [[ $action == delete || -z ${fact[zone]} || -z ${fact[active]} ]]; then
     absent "$files/$name.zone"
     absent "$clauses/$name"
-    refresh place_zones "$name"
+    refresh load_zones "$name"
     act leftovers "$name" probe_leftovers remove_leftovers nothing later
     return
   fi
   # Signing counts the serial number on by itself. Where it begins or ends, which
   # is another file too, the number goes so far ahead that signing cannot have come
   # there: no slave takes a smaller one.
-  [[ ${before[dnssec]-} == "${fact[dnssec]}" ]] || ahead=(1000)
+  [[ ${before[dnssec]-} == "${fact[dnssec]}" ]] || ahead=("${fact[signing_ahead]}")
   [[ -z ${fact[dnssec]} ]] || mark='; to be signed'$'\n'
   make_clause
   file "$files/$name.zone" root bind 0640 "$mark${fact[text]}" grows '; serial' "${ahead[@]}"
@@ -33,7 +33,7 @@ one_zone() {
 	secret \"${fact[transfer_secret]}\";
 };
 " secret
-  if same_terms; then refresh load_zones "$name"; else refresh place_zones "$name"; fi
+  refresh load_zones "$name"
 }
 
 # make_clause writes the zone's clause as named itself does (rndc showzone), so
@@ -44,7 +44,10 @@ make_clause() {
   list addresses_bind9-slave slaves
   list transfer others
   allowed="key \"${fact[transfer_key]}\"; "
-  for address in "${slaves[@]}"; do notified+="$address key \"${fact[transfer_key]}\"; "; done
+  for address in "${slaves[@]}"; do
+    must_be_address "$address"
+    notified+="$address key \"${fact[transfer_key]}\"; "
+  done
   for address in "${others[@]}"; do
     notified+="$address; "
     if [[ $address == *:* ]]; then allowed+="$address/128; "; else allowed+="$address/32; "; fi
@@ -58,17 +61,10 @@ make_clause() {
 "
 }
 
-# same_terms tells whether named was told of the clause and its key before.
-same_terms() {
-  local -a former_slaves former_others slaves others
-  [[ -n ${before[zone]-} && -n ${before[active]-} && ${before[dnssec]} == "${fact[dnssec]}" &&
-    ${before[transfer_key]} == "${fact[transfer_key]}" ]] || return 1
-  list before.addresses_bind9-slave former_slaves
-  list addresses_bind9-slave slaves
-  list before.transfer former_others
-  list transfer others
-  [[ "${former_slaves[*]} / ${former_others[*]}" == "${slaves[*]} / ${others[*]}" ]]
-}
+# must_be_address refuses what named would take for the name of a list.
+must_be_address() { [[ $1 =~ ^[0-9a-fA-F.:]+$ ]] || fail "$1 is no IP address, which other name servers of $name need to have"; }
 
 need rndc
 each_object one_zone
+own file "$clauses"
+own file "$files"

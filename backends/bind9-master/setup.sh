@@ -22,9 +22,14 @@ transfers-out 200;
 transfers-per-ns 100;
 '
   # How zones are signed that are to be: one key each, which does not change.
+  # Signatures are made anew a week before they run out: what signs nothing any
+  # more is seen by `domain check` days before resolvers see it.
   file /etc/bind/orchestra.d/policy.conf root bind 0640 '// Made by orchestra.
 dnssec-policy "orchestra" {
 	keys { csk lifetime unlimited algorithm ecdsap256sha256; };
+	signatures-validity P30D;
+	signatures-validity-dnskey P30D;
+	signatures-refresh P7D;
 };
 '
   entry /etc/bind/named.conf.local include '"/etc/bind/orchestra.d/*.conf";'

@@ -1,5 +1,5 @@
 # What a server needs to serve zones as a slave: the clause of each, which named
-# is told (acts.sh). Its first line has the zone's serial number, for which a
+# is told (acts.sh of bind9-master). Its first line has the zone's serial number, for which a
 # change waits. Paths are the same there and in setup.sh.
 # shellcheck shell=bash
 # What is read here is set by the runtime before it reads this file.
@@ -13,7 +13,7 @@ declare primaries=''
 one_zone() {
   if [[ $action == delete || -z ${fact[zone]} || -z ${fact[active]} ]]; then
     absent "$clauses/$name"
-    refresh place_zones "$name"
+    refresh load_zones "$name"
     act leftovers "$name" probe_leftovers remove_leftovers nothing later
     return
   fi
@@ -27,7 +27,7 @@ one_zone() {
 	secret \"${fact[transfer_secret]}\";
 };
 " secret
-  if same_terms; then refresh load_zones "$name"; else refresh place_zones "$name"; fi
+  refresh load_zones "$name"
 }
 
 find_primaries() {
@@ -36,20 +36,16 @@ find_primaries() {
   list addresses_bind9-master bind
   list addresses_powerdns powerdns
   primaries=''
-  for address in "${bind[@]}" "${powerdns[@]}"; do primaries+="$address key \"${fact[transfer_key]}\"; "; done
+  for address in "${bind[@]}" "${powerdns[@]}"; do
+    must_be_address "$address"
+    primaries+="$address key \"${fact[transfer_key]}\"; "
+  done
   [[ -n $primaries ]] || fail "$name has no master that a slave could ask: no route of bind9-master or powerdns matches it"
 }
 
-# same_terms tells whether named was told of the clause and its key before.
-same_terms() {
-  local -a former_bind bind former_powerdns powerdns
-  [[ -n ${before[zone]-} && -n ${before[active]-} && ${before[transfer_key]} == "${fact[transfer_key]}" ]] || return 1
-  list before.addresses_bind9-master former_bind
-  list addresses_bind9-master bind
-  list before.addresses_powerdns former_powerdns
-  list addresses_powerdns powerdns
-  [[ "${former_bind[*]} / ${former_powerdns[*]}" == "${bind[*]} / ${powerdns[*]}" ]]
-}
+# must_be_address refuses what named would take for the name of a list.
+must_be_address() { [[ $1 =~ ^[0-9a-fA-F.:]+$ ]] || fail "$1 is no IP address, which other name servers of $name need to have"; }
 
 need rndc
 each_object one_zone
+own file "$clauses"

@@ -55,8 +55,18 @@ func Check(folder string) []Finding {
 	if err != nil {
 		return []Finding{{File: manifestFile, Text: message.New("%s", err.Error())}}
 	}
+	scripts := []struct{ file, text string }{{declareFile, b.Declare}, {actsFile, b.Acts}, {setupFile, b.Setup}}
+	if b.Shares != "" {
+		c, err := Load(filepath.Dir(folder))
+		if err == nil {
+			err = c.share(b)
+		}
+		if err != nil {
+			return []Finding{{File: manifestFile, Text: message.New("%s", err.Error())}}
+		}
+	}
 	var found []Finding
-	for _, script := range []struct{ file, text string }{{declareFile, b.Declare}, {actsFile, b.Acts}, {setupFile, b.Setup}} {
+	for _, script := range scripts {
 		if script.text == "" {
 			continue
 		}
@@ -232,7 +242,7 @@ func samples(b *Backend) []Object {
 	}
 	for line := range strings.Lines(text) {
 		if fields := strings.Fields(line); len(fields) >= 3 && fields[0] == "list" && plainWord(fields[1]) {
-			facts[fields[1]] = []string{"sample", "a b"}
+			facts[fields[1]] = sampleList(fields[1])
 		}
 	}
 	var objects []Object
@@ -244,6 +254,13 @@ func samples(b *Backend) []Object {
 		objects = append(objects, object)
 	}
 	return objects
+}
+
+func sampleList(name string) []string {
+	if strings.HasPrefix(strings.TrimPrefix(name, "before."), "addresses_") {
+		return []string{"192.0.2.11", "2001:db8::11"}
+	}
+	return []string{"sample", "a b"}
 }
 
 func sampleValue(name string) any {

@@ -27,6 +27,7 @@ type Backend struct {
 	Actions  []string      // "save", "delete" and named ones
 	Programs []string      // what it needs on a server
 	Peers    []string      // backends of whose servers it is told the addresses
+	Shares   string        // the backend whose acts.sh and setup.sh it has where it has none of its own
 	Settings []string      // of the panel, that it is told
 	Timeout  time.Duration // of each child process; default 60 s
 	Help     string        // one line

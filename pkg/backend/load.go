@@ -77,7 +77,31 @@ func Load(directory string) (*Catalogue, error) {
 		c.names = append(c.names, name)
 	}
 	slices.Sort(c.names)
+	for _, b := range c.Backends() {
+		if err := c.share(b); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
+}
+
+// share gives a backend what it shares with another one.
+func (c *Catalogue) share(b *Backend) error {
+	if b.Shares == "" {
+		return nil
+	}
+	from := c.byName[b.Shares]
+	if from == nil || from.Shares != "" {
+		return fault.New(fault.Invalid, "the backend %s shares the scripts of %s, which is no backend with scripts of its own", b.Name, b.Shares).
+			WithHint("orchestra backend list")
+	}
+	if b.Acts == "" {
+		b.Acts = from.Acts
+	}
+	if b.Setup == "" {
+		b.Setup = from.Setup
+	}
+	return nil
 }
 
 func (c *Catalogue) loadAll(files fs.FS, directory string) error {
@@ -157,13 +181,14 @@ type manifest struct {
 	Actions     []string      `toml:"actions"`
 	Programs    []string      `toml:"programs"`
 	Peers       []string      `toml:"peers"`
+	Shares      string        `toml:"shares"`
 	Settings    []string      `toml:"settings"`
 	Timeout     string        `toml:"timeout"`
 	VerifyLogin bool          `toml:"verify_login"`
 	timeout     time.Duration // parsed
 }
 
-var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "peers", "settings", "timeout", "verify_login"}
+var manifestKeys = []string{"help", "noun", "related", "kind", "method", "actions", "programs", "peers", "shares", "settings", "timeout", "verify_login"}
 
 // read reads the backend in folder.
 func read(folder fs.FS, name string) (*Backend, error) {
@@ -180,7 +205,7 @@ func read(folder fs.FS, name string) (*Backend, error) {
 	}
 	b := &Backend{
 		Name: name, Noun: m.Noun, Related: m.Related, Kind: m.Kind, Method: m.Method, Actions: m.Actions,
-		Programs: m.Programs, Peers: m.Peers, Settings: m.Settings, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
+		Programs: m.Programs, Peers: m.Peers, Shares: m.Shares, Settings: m.Settings, Timeout: m.timeout, Help: m.Help, VerifyLogin: m.VerifyLogin,
 	}
 	for _, script := range []struct {
 		file     string

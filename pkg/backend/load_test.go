@@ -68,6 +68,30 @@ func TestABackendThatOthersMayWriteToIsRefused(t *testing.T) {
 	}
 }
 
+func TestABackendSharesTheScriptsOfAnother(t *testing.T) {
+	directory := t.TempDir()
+	manifest := "help = \"x\"\nnoun = \"user\"\n"
+	write(t, filepath.Join(directory, "first"), map[string]string{manifestFile: manifest, declareFile: "true\n", actsFile: "greet() { true; }\n", setupFile: "true # first\n"})
+	second := filepath.Join(directory, "second")
+	write(t, second, map[string]string{manifestFile: manifest + "shares = \"first\"\n", declareFile: "refresh greet x\n", setupFile: "true # second\n"})
+	c, err := Load(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := c.Backend("second"); b.Acts != c.Backend("first").Acts || b.Setup != "true # second\n" {
+		t.Errorf("got %+v", b)
+	}
+	for _, finding := range Check(second) {
+		t.Errorf("%s:%d: %s", finding.File, finding.Line, finding.Text)
+	}
+	for _, wrong := range []string{"absent", "second", "third"} {
+		write(t, filepath.Join(directory, "third"), map[string]string{manifestFile: manifest + "shares = \"" + wrong + "\"\n", declareFile: "true\n"})
+		if _, err := Load(directory); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "the scripts of "+wrong) {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
 func TestNewMakesABackendThatPassesCheck(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "crontab")
 	if err := New(folder, "crontab"); err != nil {

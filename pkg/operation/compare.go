@@ -178,7 +178,10 @@ func (p *comparing) addRows(ctx context.Context, tx *store.Tx, declared *noun.No
 			if told == nil || !server.Enabled || !p.selection.wants(server, told) {
 				continue
 			}
-			facts := withPeers(computed[i], told, on[row.ID], p.into.servers)
+			facts, err := withPeers(computed[i], told, on[row.ID], p.into.servers)
+			if err != nil {
+				return err
+			}
 			object := backend.Object{
 				// What is not owed is what the server last heard.
 				Action: "save", Noun: declared.Name, ID: row.ID, Name: row.Text(declared.Key), Facts: facts, Before: facts,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -194,7 +195,7 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 				if object.Action == "delete" {
 					delete(f.live, key)
 				} else {
-					f.live[key] = fakeFacts(object.Facts)
+					f.live[key] = fakeFacts(object)
 				}
 			}
 		}
@@ -234,7 +235,7 @@ func (f *fakeServer) hear(frame wire.Frame) (wire.Word, any) {
 				if f.observed != nil {
 					f.observed(object.Name, object.Action, object.Before["value"])
 				}
-				if want := fakeFacts(object.Facts); object.Action != "delete" && f.live[key] != want {
+				if want := fakeFacts(object); object.Action != "delete" && f.live[key] != want {
 					one.Differences = append(one.Differences, wire.Difference{Kind: "file", Resource: key, Reason: "changed", Before: f.live[key], After: want})
 				}
 			}
@@ -290,8 +291,11 @@ func (f *fakeServer) end(operation string, state wire.State, word wire.Word) (wi
 	return word, wire.Report{Operation: operation, State: state}
 }
 
-func fakeFacts(facts map[string]string) string {
-	facts = maps.Clone(facts)
+func fakeFacts(object runtime.ObjectRecord) string {
+	facts := maps.Clone(object.Facts)
+	for name, list := range object.Lists {
+		facts[name] = strings.Join(list, " ")
+	}
 	delete(facts, "content") // a reference: its number says nothing
 	text, err := json.Marshal(facts)
 	must(err)

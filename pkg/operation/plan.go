@@ -166,6 +166,7 @@ func (c *Coordinator) planAfter(ctx context.Context, planner *store.Planner, old
 		if err := placements(ctx, planner.Tx, name, of); err != nil {
 			return err
 		}
+		c.tellOfAddresses(of, readdressed(old, routed))
 		rows, from := pick(of, func(s *subject) *noun.Row {
 			if s.after == nil || !s.told && !s.moves() {
 				return nil
@@ -183,18 +184,21 @@ func (c *Coordinator) planAfter(ctx context.Context, planner *store.Planner, old
 	return nil
 }
 
-// gatherRouted adds all objects of backends whose routes or servers have changed.
+// gatherRouted adds all objects of backends whose routes have changed, and of
+// those that are told addresses where a server has another one.
 func (c *Coordinator) gatherRouted(ctx context.Context, view *store.Tx, old, routed topology, all *subjects) error {
 	if reflect.DeepEqual(old, routed) {
 		return nil
 	}
 	var nouns []string
+	moved := readdressed(old, routed)
 	for _, routes := range [][]Route{old.routes, routed.routes} {
 		for _, route := range routes {
-			if reflect.DeepEqual(goesTo(old, route.ID), goesTo(routed, route.ID)) {
+			told := c.options.Backends.Backend(route.Backend)
+			knows := told != nil && len(told.Peers) > 0 && len(moved) > 0
+			if !knows && reflect.DeepEqual(goesTo(old, route.ID), goesTo(routed, route.ID)) {
 				continue
 			}
-			told := c.options.Backends.Backend(route.Backend)
 			if told == nil {
 				return missingBackend(route.Backend)
 			}

@@ -145,7 +145,9 @@ func (c *Coordinator) convergeNoun(ctx context.Context, tx *store.Tx, name strin
 			return missingBackend(one.Backend)
 		}
 		if object.Action == "save" {
-			object.Facts = withPeers(object.Facts, told, on[one.Object], p.servers)
+			if object.Facts, err = withPeers(object.Facts, told, on[one.Object], p.servers); err != nil {
+				return err
+			}
 		}
 		key := stepKey{one.Server, one.Backend}
 		if by[key] == nil {

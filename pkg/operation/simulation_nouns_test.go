@@ -17,6 +17,7 @@ func simRegistry(t testing.TB) *noun.Registry {
 			Fields: []noun.Field{
 				{Name: "name", Type: noun.Text{}, Help: "The name", Example: "h11", Required: true, Unique: true},
 				{Name: "off", Type: noun.Text{}, Help: "Whether it is disabled", Example: "yes"},
+				{Name: "address", Type: noun.Text{}, Help: "Its address", Example: "192.0.2.11"},
 			},
 		},
 		&noun.Noun{
@@ -57,7 +58,7 @@ func (simTopology) Servers(ctx context.Context, view noun.View) ([]Server, error
 	rows, err := view.Select(ctx, "server")
 	servers := make([]Server, len(rows))
 	for i, row := range rows {
-		servers[i] = Server{ID: row.ID, Name: row.Text("name"), Transport: "ssh", Enabled: row.Text("off") == ""}
+		servers[i] = Server{ID: row.ID, Name: row.Text("name"), Address: row.Text("address"), Transport: "ssh", Enabled: row.Text("off") == ""}
 	}
 	return servers, err
 }

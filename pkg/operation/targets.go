@@ -76,7 +76,10 @@ func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, old,
 	}
 	maps.Copy(servers, s.targets[told.Name])
 	for _, id := range sortedKeys(servers) {
-		objects := s.objects(told, id, old, routed)
+		objects, err := s.objects(told, id, old, routed)
+		if err != nil {
+			return err
+		}
 		placement := store.Placement{Noun: s.noun, Object: s.id, Backend: told.Name, Server: id}
 		wanted, is := s.targets[told.Name][id], s.placed[told.Name][id]
 		if wanted && !is {
@@ -112,15 +115,21 @@ func (c *Coordinator) targetOne(p *plan, s *subject, told *backend.Backend, old,
 
 // objects returns what a backend on a server is told about an object; nothing
 // where all is there as it should be.
-func (s *subject) objects(told *backend.Backend, server int64, old, routed topology) []backend.Object {
+func (s *subject) objects(told *backend.Backend, server int64, old, routed topology) ([]backend.Object, error) {
 	object := backend.Object{Action: "save", Noun: s.noun, ID: s.id, Name: s.name}
 	is := s.placed[told.Name][server]
-	before := s.peered("before", s.factsBefore, told, s.placed, old.servers)
+	before, err := s.peered("before", s.factsBefore, told, s.placed, old.servers)
+	if err != nil {
+		return nil, err
+	}
 	if !s.targets[told.Name][server] {
 		object.Action, object.Facts = "delete", before
-		return []backend.Object{object}
+		return []backend.Object{object}, nil
 	}
-	after := s.peered("after", s.factsAfter, told, s.targets, routed.servers)
+	after, err := s.peered("after", s.factsAfter, told, s.targets, routed.servers)
+	if err != nil {
+		return nil, err
+	}
 	object.Facts = after
 	if is {
 		object.Before = before
@@ -142,7 +151,7 @@ func (s *subject) objects(told *backend.Backend, server int64, old, routed topol
 	if save {
 		objects = append([]backend.Object{object}, objects...)
 	}
-	return objects
+	return objects, nil
 }
 
 // mark returns the dirty mark that stands for an object on a server: with the

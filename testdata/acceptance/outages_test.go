@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,13 +61,7 @@ func TestARestoredBackupGivesNoNumberTwice(t *testing.T) {
 		return strings.TrimSpace(p.must(t, "user", "show", name, "-o", "json", "--jq", ".uid"))
 	}
 	lost := uid("restored-lost")
-	database := filepath.Join(p.directory, "orchestra.db")
-	for _, ending := range []string{"", "-wal", "-shm"} {
-		_ = os.Remove(database + ending)
-	}
-	if err := os.Rename(backup, database); err != nil {
-		t.Fatal(err)
-	}
+	p.restore(t, backup)
 	if said := p.fails(t, 4, "user", "add", "restored-new", "--account", "restored"); !strings.Contains(said, "server adopt") {
 		t.Errorf("it said %s", said)
 	}

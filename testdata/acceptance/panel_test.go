@@ -97,6 +97,18 @@ func (p *panel) fails(t *testing.T, code int, arguments ...string) string {
 	return ended.Stderr
 }
 
+// restore puts a backup in the place of the panel's database.
+func (p *panel) restore(t *testing.T, backup string) {
+	t.Helper()
+	database := filepath.Join(p.directory, "orchestra.db")
+	for _, ending := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(database + ending)
+	}
+	if err := os.Rename(backup, database); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // newPanel makes a panel that knows the fleet's servers: the README's first steps.
 func newPanel(directory string, settings string) (*panel, error) {
 	p := &panel{directory: directory}

@@ -60,14 +60,20 @@ func dig(t *testing.T, host *fleet.Host, arguments ...string) string {
 // transferSecret is the key's, once it was looked up.
 var transferSecret string
 
-// transfer reads a whole zone from a server, with the key that is there.
-func transfer(t *testing.T, host *fleet.Host, zone string) served {
+// transferText reads a whole zone from a server, with the key that is there.
+func transferText(t *testing.T, host *fleet.Host, zone string) string {
 	t.Helper()
 	if transferSecret == "" {
 		secret := strings.Fields(onHost(t, shared.fleet.Host(0), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
 		transferSecret = strings.Trim(secret, `";`)
 	}
-	return servedIn(dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer"))
+	return dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer")
+}
+
+// transfer is what a server serves of a zone.
+func transfer(t *testing.T, host *fleet.Host, zone string) served {
+	t.Helper()
+	return servedIn(transferText(t, host, zone))
 }
 
 // servedIn reads what dig says of a transfer.

@@ -251,6 +251,15 @@ func (f *Fleet) Command(ctx context.Context, name string, arguments ...string) *
 
 func (f *Fleet) panel() string { return "/run/netns/" + f.prefix + "-panel" }
 
+// Network runs ip in the network of a host, which may change nothing there itself.
+func (h *Host) Network(ctx context.Context, arguments ...string) error {
+	command := exec.CommandContext(ctx, "nsenter", append([]string{"--net=/run/netns/" + h.fleet.prefix + "-" + h.Name, "--", "ip"}, arguments...)...)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("fleet %s: ip %s on %s: %w: %s", h.fleet.prefix, strings.Join(arguments, " "), h.Name, err, strings.TrimSpace(string(output)))
+	}
+	return nil
+}
+
 // Dial connects this process to a server, from the panel's network. The address
 // is numeric: "192.0.2.11:22".
 func (f *Fleet) Dial(ctx context.Context, network, address string) (net.Conn, error) {

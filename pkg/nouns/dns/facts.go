@@ -13,6 +13,7 @@ import (
 //	text           the text of the zone file; the line that ends with "; serial" has the serial number
 //	serial         the serial number
 //	dnssec         whether the zone is signed
+//	signing_ahead  how far the serial number goes ahead where signing begins or ends
 //	transfer       addresses, beside the servers of the routes, that may transfer the zone
 //	transfer_key   the name of the key that transfers are signed with (TSIG, hmac-sha256)
 //	transfer_secret  what the key is, in base64: a secret
@@ -40,7 +41,7 @@ func domainFacts(ctx context.Context, view noun.View, domains []noun.Row) ([]nou
 		isZone := domain.Int("zone") == 0
 		all[i] = noun.Facts{
 			"zone": isZone, "active": noun.Active(domain, nil), "text": "", "serial": domain.Int("serial"),
-			"dnssec": domain.Bool("dnssec"), "transfer": view.Settings().DNS.Transfer,
+			"dnssec": domain.Bool("dnssec"), "signing_ahead": int64(signingAhead), "transfer": view.Settings().DNS.Transfer,
 			"transfer_key": key.Text("name"), "transfer_secret": noun.Confidential(key.Text("secret")),
 		}
 		if isZone {

@@ -9,7 +9,7 @@ import (
 
 // signingAhead is how far serial numbers go ahead where a zone begins or ceases
 // to be signed: signing counts on by itself, and no slave takes a smaller number.
-// The backends' step is the same.
+// Backends are told it as a fact.
 const signingAhead = 1000
 
 // maxSerial is the last serial number (RFC 1035, 3.3.13), and maxImported the last
