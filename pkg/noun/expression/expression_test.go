@@ -107,7 +107,9 @@ func TestAMisspeltFieldNamesTheNearest(t *testing.T) {
 }
 
 func TestTheExampleOfTheHintIsACondition(t *testing.T) {
-	fields := func(declared ...noun.Field) expression.Environment { return expression.Fields(&noun.Noun{Fields: declared}) }
+	fields := func(declared ...noun.Field) expression.Environment {
+		return expression.Fields(&noun.Noun{Fields: declared})
+	}
 	company := expression.Fields(&noun.Noun{Disableable: true, Fields: []noun.Field{{Name: "name", Type: noun.Text{}}, {Name: "type", Type: noun.Text{}}}})
 	for name, known := range map[string]expression.Environment{
 		"a route": {"user": expression.Fields(user()), "account": company}, "a list": company, "another list": fields(noun.Field{Name: "label", Type: noun.Text{}}),
