@@ -203,7 +203,8 @@ func (a *app) batchFlagError(f *form, err error) error {
 			}
 		}
 	}
-	command := &cobra.Command{Use: "orchestra " + f.noun.Name + " " + f.verb}
+	// The verb alone, without the tree above it, under its full name.
+	command := &cobra.Command{Use: f.verb, Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "orchestra " + f.noun.Name + " " + f.verb}}
 	command.Flags().AddFlagSet(f.flags)
 	return a.flagError(command, err)
 }

@@ -144,6 +144,8 @@ func isEmpty(value any) bool {
 
 func shownValue(field noun.Field, value any, names nameOf, changed bool) any {
 	switch {
+	case isEmpty(value) && field.Holds() == noun.HoldsList:
+		return []string{}
 	case isEmpty(value):
 		return nil
 	case field.Secret != nil && changed:

@@ -97,7 +97,7 @@ func (p *page) phrase(format string) string { return p.app.say(message.New(forma
 func (p *page) root(cmd *cobra.Command) {
 	p.text(p.phrase("Orchestra administers a hosting provider's accounts and services over its servers: one change reaches all of them, or none."))
 	p.heading(p.phrase("Usage:"))
-	p.line("  orchestra NOUN VERB [NAME] [flags]")
+	p.line("  " + p.phrase("orchestra NOUN VERB [NAME] [flags]"))
 	p.line("")
 	longest := 0
 	for _, command := range cmd.Commands() {
@@ -152,9 +152,9 @@ func areaTitle(area string) message.Text {
 func (p *page) noun(cmd *cobra.Command) {
 	p.text(cmdText(cmd))
 	p.heading(p.phrase("Usage:"))
-	word := "VERB [NAME] [flags]"
+	word := p.phrase("VERB [NAME] [flags]")
 	if p.app.registry.Noun(cmd.Name()) == nil {
-		word = "COMMAND [flags]"
+		word = p.phrase("COMMAND [flags]")
 	}
 	p.line("  " + cmd.CommandPath() + " " + word)
 	p.line("")
@@ -229,7 +229,7 @@ func (p *page) verb(cmd *cobra.Command) {
 		use = cmd.Parent().CommandPath() + " " + use
 	}
 	if cmd.HasAvailableLocalFlags() {
-		use += " [flags]"
+		use += " " + p.phrase("[flags]")
 	}
 	p.line("  " + use)
 	p.line("")

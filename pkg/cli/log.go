@@ -149,11 +149,11 @@ func (a *app) logList(ctx context.Context, chosen logSelection) error {
 	}
 	whole := a.format() != output.FormatTable || a.flags.jq != ""
 	for _, o := range operations {
-		command, failure := o.Command, o.Failure
+		command, failure, state := o.Command, o.Failure, string(o.State)
 		if !whole {
-			command, failure = a.briefCommand(o), briefText(failure)
+			command, failure, state = a.briefCommand(o), briefText(a.say(failureText(failure))), a.say(stateText(state))
 		}
-		table.Rows = append(table.Rows, []any{o.Number, string(o.State), o.Started, o.Actor, command, o.Reason, o.Kind, o.Ended, failure, o.ID, int64(o.Lines)})
+		table.Rows = append(table.Rows, []any{o.Number, state, o.Started, o.Actor, command, o.Reason, o.Kind, o.Ended, failure, o.ID, int64(o.Lines)})
 	}
 	if len(operations) == 0 {
 		text := message.New("There is no operation yet.")

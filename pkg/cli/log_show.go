@@ -34,7 +34,7 @@ type logDocument struct {
 
 type logServer struct {
 	Server  string    `json:"server"`
-	Outcome string    `json:"outcome"` // "" while it has given no proof
+	Outcome string    `json:"outcome"` // open while it has given no proof
 	Steps   []logStep `json:"steps"`
 }
 
@@ -80,7 +80,7 @@ func (a *app) logShow(ctx context.Context, number int64) error {
 		document.Ended = &ended
 	}
 	for _, server := range record.Servers {
-		one := logServer{Server: server.Name, Outcome: string(server.Outcome), Steps: []logStep{}}
+		one := logServer{Server: server.Name, Outcome: outcomeWord(server.Outcome), Steps: []logStep{}}
 		for _, step := range record.Steps {
 			if step.Server == server.Server {
 				one.Steps = append(one.Steps, logStep{step.Backend, step.Objects})
@@ -138,7 +138,7 @@ func (a *app) writeLog(out io.Writer, d logDocument) {
 		pairs = append(pairs, [2]string{a.say(message.New("ended")), d.Ended.Format(time.RFC3339) + " (" + output.Duration(d.Ended.Sub(d.Started)) + ")"})
 	}
 	if d.Failure != "" {
-		pairs = append(pairs, [2]string{a.say(message.New("failure")), d.Failure})
+		pairs = append(pairs, [2]string{a.say(message.New("failure")), a.say(failureText(d.Failure))})
 	}
 	writePairs(out, paint, pairs, width)
 	if sentences := logSentences(d); len(sentences) > 0 {
@@ -182,13 +182,39 @@ func (a *app) writeSentence(out io.Writer, sentence message.Text, width int) {
 }
 
 func (a *app) statePainted(paint output.Painter, state string) string {
+	text := a.say(stateText(state))
 	switch store.OperationState(state) {
 	case store.Done:
-		return paint.Green(state)
+		return paint.Green(text)
 	case store.Undone:
-		return paint.Yellow(state)
+		return paint.Yellow(text)
 	}
-	return paint.Red(state)
+	return paint.Red(text)
+}
+
+// stateText says how far an operation is.
+func stateText(state string) message.Text {
+	switch store.OperationState(state) {
+	case store.Running:
+		return message.New("running")
+	case store.Committed:
+		return message.New("committed")
+	case store.Done:
+		return message.New("done")
+	case store.Undoing:
+		return message.New("undoing")
+	case store.Undone:
+		return message.New("undone")
+	}
+	return message.New("%s", state)
+}
+
+// failureText says why an operation failed, as it was written down.
+func failureText(failure string) message.Text {
+	if failure == "interrupted" {
+		return message.New("interrupted")
+	}
+	return message.New("%s", failure)
 }
 
 // writePairs writes labels and values, a line each; an empty value is left out.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -235,6 +236,11 @@ type outcomeDocument struct {
 	Secrets   []madeSecret     `json:"secrets,omitempty"`
 }
 
+// outcomeWord returns what programs are told of a server's outcome.
+func outcomeWord(outcome store.ServerOutcome) string {
+	return cmp.Or(string(outcome), "open")
+}
+
 // serverDocument is what became of a server.
 type serverDocument struct {
 	Server  string  `json:"server"`
@@ -265,7 +271,7 @@ func failedOutput(phases []store.Phase) []string {
 func serverDocuments(servers []operation.ServerOutcome) []serverDocument {
 	documents := make([]serverDocument, 0, len(servers))
 	for _, server := range servers {
-		document := serverDocument{Server: server.Server, Outcome: string(server.Outcome), Changed: server.Changed, Dirty: server.Dirty}
+		document := serverDocument{Server: server.Server, Outcome: outcomeWord(server.Outcome), Changed: server.Changed, Dirty: server.Dirty}
 		for _, phase := range server.Phases {
 			document.Seconds += phase.Duration.Seconds()
 		}
@@ -310,9 +316,23 @@ func (a *app) showOutcome(ctx context.Context, outcome *operation.Outcome, secre
 	}
 	err = a.printer().Document(document, changeTable(shown, a.format()), func(out io.Writer) error { return writeSecrets(out, secrets) })
 	if err != nil && !errors.Is(err, syscall.EPIPE) && fault.KindOf(err) == fault.Internal && outcome.Number != 0 {
-		return fault.New(fault.Internal, "operation %d is done, but its answer could not be written", outcome.Number).Because(err)
+		return unwritten(outcome.Number, secrets, err)
 	}
 	return err
+}
+
+// unwritten says that an operation is done, but its answer was not written, and
+// how the answer is had all the same: a generated secret is kept nowhere.
+func unwritten(number int64, secrets []madeSecret, err error) error {
+	e := fault.New(fault.Internal, "operation %d is done, but its answer could not be written", number).Because(err)
+	if len(secrets) == 0 {
+		return e.WithHint("orchestra log show %d", number)
+	}
+	commands := make([]string, len(secrets))
+	for i, secret := range secrets {
+		commands[i] = "orchestra passwd " + quoteWords([]string{secret.Noun, secret.Name}) + " --generate-" + strings.ReplaceAll(secret.Field, "_", "-")
+	}
+	return e.WithHint("nobody has seen what was generated; make another: %s", strings.Join(commands, "; "))
 }
 
 // writeSecrets writes generated secrets: one alone by itself, so that it can be

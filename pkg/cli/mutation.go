@@ -294,8 +294,14 @@ func (m *mutation) located(err error) error {
 	return atLine(m.line, m.noun.Name+" "+m.verb, err)
 }
 
+// atLine says which line an error is about: in the sentence itself, for those
+// who read nothing but that.
 func atLine(line int, command string, err error) error {
 	located := fault.New(fault.KindOf(err), "line %d (%s)", line, command).Because(err)
+	if e, is := err.(*fault.Error); is { //nolint:errorlint // only the outermost one has a text to translate
+		located = fault.New(e.Kind, "line %d (%s): %s", line, command, e.Text).Because(e.Cause)
+		located.Hint = e.Hint
+	}
 	located.Field = fieldOf(err)
 	return located
 }

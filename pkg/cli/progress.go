@@ -117,7 +117,7 @@ func outcomeText(outcome string) message.Text {
 		return message.New("could not be asked")
 	case "abandoned":
 		return message.New("given up")
-	case "":
+	case "open":
 		return message.New("open")
 	}
 	return message.New("%s", outcome)

@@ -55,7 +55,7 @@ func (a *app) list(ctx context.Context, n *noun.Noun) error {
 	if err != nil {
 		return err
 	}
-	fillTable(&table, rows)
+	fillTable(&table, n, rows)
 	if len(rows) == 0 {
 		text := message.New("There are no %s.", n.Plural)
 		if a.flags.filter != "" || a.flags.account != "" {
@@ -165,12 +165,20 @@ func nounTable(n *noun.Noun) output.Table {
 	return table
 }
 
-func fillTable(table *output.Table, rows []noun.Row) {
+// fillTable fills in rows. A list without elements is one, and not nothing.
+func fillTable(table *output.Table, n *noun.Noun, rows []noun.Row) {
+	lists := make([]bool, len(table.Columns))
+	for i, column := range table.Columns {
+		field, _ := n.Field(column.Name)
+		lists[i] = field.Holds() == noun.HoldsList
+	}
 	table.Rows = make([][]any, len(rows))
 	for r, row := range rows {
 		cells := make([]any, len(table.Columns))
 		for i, column := range table.Columns {
-			cells[i] = row.Values[column.Name]
+			if cells[i] = row.Values[column.Name]; cells[i] == nil && lists[i] {
+				cells[i] = []string{}
+			}
 		}
 		table.Rows[r] = cells
 	}
@@ -233,7 +241,7 @@ func (a *app) show(ctx context.Context, n *noun.Noun, name string) error {
 	if err != nil {
 		return err
 	}
-	fillTable(&table, rows)
+	fillTable(&table, n, rows)
 	if err := a.printer().Show(table); err != nil {
 		return err
 	}

@@ -49,6 +49,9 @@ func TestTheDemoTellsTheTruth(t *testing.T) {
 	if _, err := os.Stat(directory); !os.IsNotExist(err) {
 		t.Errorf("the demo left %s behind", directory)
 	}
+	if strings.Contains(out.String(), "\033") {
+		t.Error("the demo paints where there is no terminal")
+	}
 	for _, shown := range []string{"$ orchestra user add acme-web", "acme-web", "globex", "exit code 8"} {
 		if !strings.Contains(out.String(), shown) {
 			t.Errorf("the demo does not show %q", shown)

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/term"
 )
 
 func main() {
@@ -25,6 +27,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
+}
+
+func isTerminal(out io.Writer) bool {
+	file, is := out.(*os.File)
+	return is && term.IsTerminal(int(file.Fd()))
 }
 
 // show tells the story in a scratch directory that is gone afterwards. inspect,
@@ -41,7 +48,7 @@ func show(ctx context.Context, binary string, out io.Writer, keep bool, inspect 
 	if err != nil {
 		return fmt.Errorf("making a scratch directory: %w", err)
 	}
-	s := &stage{ctx: ctx, binary: binary, directory: directory, out: out}
+	s := &stage{ctx: ctx, binary: binary, directory: directory, out: out, bold: isTerminal(out)}
 	defer func() {
 		s.close()
 		if keep {

@@ -17,6 +17,7 @@ type stage struct {
 	binary    string
 	directory string
 	out       io.Writer
+	bold      bool // titles: out is a terminal
 	servers   []*server
 }
 
@@ -54,7 +55,11 @@ func (s *stage) close() {
 
 // play prints a scene's title and text, then each command before running it.
 func (s *stage) play(scene scene) error {
-	fmt.Fprintf(s.out, "\n\033[1m%s\033[0m\n", scene.title)
+	title := scene.title
+	if s.bold {
+		title = "\033[1m" + title + "\033[0m"
+	}
+	fmt.Fprintf(s.out, "\n%s\n", title)
 	for _, step := range scene.steps {
 		if err := s.perform(step); err != nil {
 			return err
