@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"orchestra/pkg/fault"
+	"orchestra/pkg/store"
 	"orchestra/pkg/wire"
 )
 
@@ -79,4 +80,35 @@ func recoverError(p *testPanel) error {
 		}
 	}
 	return err
+}
+
+func TestOnlyWhatNobodyRunsIsInterrupted(t *testing.T) {
+	p := newTestPanel(t, threeServers(1), connectTo(fakes(1)))
+	o := &store.Operation{ID: store.NewOperationID(), Kind: "change"}
+	if err := p.store.Update(t.Context(), func(tx *store.Tx) error { return tx.BeginOperation(t.Context(), o) }); err != nil {
+		t.Fatal(err)
+	}
+	interrupted := func(want int) {
+		t.Helper()
+		if found, err := p.Interrupted(t.Context()); err != nil || len(found) != want {
+			t.Fatal(found, err)
+		}
+	}
+	interrupted(1)
+	locks, err := p.locks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := locks.begin(o.ID, "a command")
+	if err != nil || set == nil {
+		t.Fatal(err)
+	}
+	set.note()
+	interrupted(0)
+	set.close(false)
+	interrupted(1)
+	if err := recoverError(p); err != nil {
+		t.Fatal(err)
+	}
+	interrupted(0)
 }
