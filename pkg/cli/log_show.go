@@ -78,7 +78,7 @@ func (a *app) logShow(ctx context.Context, number int64) error {
 	}
 	document := logDocument{
 		shownState: string(alive[0].State),
-		Number: record.Number, ID: record.ID, State: string(record.State), Kind: record.Kind, Actor: record.Actor,
+		Number:     record.Number, ID: record.ID, State: string(record.State), Kind: record.Kind, Actor: record.Actor,
 		Command: record.Command, Lines: record.Lines, Reason: record.Reason, Started: record.Started.UTC(), Failure: record.Failure,
 		Changes: shown, Servers: []logServer{}, Phases: []phaseDocument{},
 	}
