@@ -148,6 +148,11 @@ func (a *app) logList(ctx context.Context, chosen logSelection) error {
 		return err
 	}
 	whole := a.format() != output.FormatTable || a.flags.jq != ""
+	if !whole {
+		if err := a.markInterrupted(ctx, operations); err != nil {
+			return err
+		}
+	}
 	for _, o := range operations {
 		command, failure, state := o.Command, o.Failure, string(o.State)
 		if !whole {

@@ -16,6 +16,8 @@ import (
 
 // logDocument is what `log show -o json` says.
 type logDocument struct {
+	shownState string // to people
+
 	Number  int64           `json:"number"`
 	ID      string          `json:"id"`
 	State   string          `json:"state"`
@@ -70,8 +72,13 @@ func (a *app) logShow(ctx context.Context, number int64) error {
 	if err != nil {
 		return err
 	}
+	alive := []store.Operation{record.Operation}
+	if err := a.markInterrupted(ctx, alive); err != nil {
+		return err
+	}
 	document := logDocument{
-		Number: record.Number, ID: record.ID, State: string(record.State), Kind: record.Kind, Actor: record.Actor,
+		shownState: string(alive[0].State),
+		Number:     record.Number, ID: record.ID, State: string(record.State), Kind: record.Kind, Actor: record.Actor,
 		Command: record.Command, Lines: record.Lines, Reason: record.Reason, Started: record.Started.UTC(), Failure: record.Failure,
 		Changes: shown, Servers: []logServer{}, Phases: []phaseDocument{},
 	}
@@ -125,7 +132,7 @@ func (a *app) readLog(ctx context.Context, number int64) (record *store.Operatio
 func (a *app) writeLog(out io.Writer, d logDocument) {
 	paint, width := a.paintOut(), a.process.Streams.WidthOr(0)
 	head := fmt.Sprintf("%s %d", a.say(message.New("Operation")), d.Number)
-	_, _ = fmt.Fprintf(out, "%s  %s\n", paint.Bold(head), a.statePainted(paint, d.State))
+	_, _ = fmt.Fprintf(out, "%s  %s\n", paint.Bold(head), a.statePainted(paint, d.shownState))
 	command := d.Command
 	if d.Lines > 0 {
 		command += " (" + a.say(message.New("%d lines", d.Lines)) + ")"

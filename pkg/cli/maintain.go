@@ -44,7 +44,7 @@ func (a *app) checkCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "check",
 		Short:   a.say(message.New("Look for damage and for what should not be")),
-		Long:    a.say(message.New("Look for damage and for what should not be.\n\nIt checks the database's integrity, references that lead nowhere, and what each noun finds wrong, such as accounts without an emergency contact. It changes nothing and ends with 1 where there is damage; advice alone ends with 0.")),
+		Long:    a.say(message.New("Look for damage and for what should not be.\n\nIt checks the database's integrity, references that lead nowhere, and what each noun finds wrong, such as accounts without an emergency contact. It names servers that are owed changes, and operations that were interrupted. It changes nothing and ends with 1 where there is damage; advice alone ends with 0.")),
 		Example: "orchestra check\norchestra check -o json",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context()) },
@@ -81,6 +81,13 @@ func (a *app) check(ctx context.Context) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(owed)) {
 		table.Rows = append(table.Rows, []any{"advice", "server", name, a.say(owed[name])})
+	}
+	open, err := a.interrupted(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range open {
+		table.Rows = append(table.Rows, []any{"advice", "operation", strconv.FormatInt(one.Number, 10), a.say(unended(one))})
 	}
 	if len(table.Rows) > 0 || a.format() != output.FormatTable {
 		if err := a.printList(table); err != nil {

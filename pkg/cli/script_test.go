@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -91,7 +92,7 @@ func wantExit(ts *testscript.TestScript, want int, args []string, width int) {
 		},
 		Environment: []string{
 			"ORCHESTRA_CONFIG=" + ts.Getenv("ORCHESTRA_CONFIG"), "LANG=" + ts.Getenv("LANG"), "TERM=" + ts.Getenv("TERM"),
-			"NO_COLOR=" + ts.Getenv("NO_COLOR"), "ORCHESTRA_EMERGENCY_CONTACT=off", "ORCHESTRA_SSH_RETRY_AFTER=" + ts.Getenv("ORCHESTRA_SSH_RETRY_AFTER"), "HOME=" + ts.Getenv("WORK"),
+			"NO_COLOR=" + ts.Getenv("NO_COLOR"), "ORCHESTRA_EMERGENCY_CONTACT=" + cmp.Or(ts.Getenv("ORCHESTRA_EMERGENCY_CONTACT"), "off"), "ORCHESTRA_SSH_RETRY_AFTER=" + ts.Getenv("ORCHESTRA_SSH_RETRY_AFTER"), "HOME=" + ts.Getenv("WORK"),
 		},
 		Directory: ts.MkAbs("."), Connect: fakeServers(ts.Getenv("WORK")), Version: "test", User: 0, Now: func() time.Time { return testTime },
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"orchestra/pkg/fault"
@@ -186,6 +187,7 @@ func (r *run) finishOn(ctx context.Context, ids []int64, unreached map[int64]err
 	}
 	err := r.record(ctx, "done", func(tx *store.Tx) error {
 		if len(errs) > 0 {
+			r.noteBlocked(ctx, tx)
 			return nil
 		}
 		return tx.MoveOperation(ctx, r.operation.Number, store.Committed, store.Done, "")
@@ -223,20 +225,15 @@ func (r *run) oweKeep(errs map[int64]error) {
 // everywhere.
 func (r *run) unfinished(errs map[int64]error, err error) error {
 	causes := []error{err}
-	names := ""
 	for _, id := range sortedKeys(errs) {
 		causes = append(causes, errs[id])
-		if names != "" {
-			names += ", "
-		}
-		names += r.plan.servers[id].Name
 	}
-	if names == "" {
+	if len(errs) == 0 {
 		return fault.New(fault.Unrecovered, "operation %d is done on all servers, but the database could not say so", r.operation.Number).
 			Because(err).WithHint("orchestra recover")
 	}
-	return fault.New(fault.Unrecovered, "operation %d is committed, but %s could not be told to keep it", r.operation.Number, names).
-		Because(errors.Join(causes...)).WithHint("orchestra recover")
+	return r.stuck(fault.New(fault.Unrecovered, "operation %d is committed, but %s could not be told to keep it; %s", r.operation.Number, strings.Join(r.serverNames(errs), ", "), r.blockedText()).
+		Because(errors.Join(causes...)), errs)
 }
 
 // record writes the outcomes on servers, the log, and what end adds, in one

@@ -128,7 +128,25 @@ func (p *comparing) plan(ctx context.Context, tx *store.Tx) (*plan, error) {
 		}
 	}
 	p.addGone()
+	p.nameUnrouted()
 	return p.into, waves(p.into.steps, routed.routes, p.into.servers)
+}
+
+// nameUnrouted says why nothing is asked of servers that are in service.
+func (p *comparing) nameUnrouted() {
+	asked := map[string]bool{}
+	for _, s := range p.into.steps {
+		asked[p.into.servers[s.server].Name] = true
+	}
+	for _, server := range p.into.servers {
+		if server.Enabled && !asked[server.Name] && slices.Contains(p.selection.Servers, server.Name) {
+			p.unasked = append(p.unasked, message.New("no route that was asked for leads to %s: it was not compared. Once one does, what is left over there is found too: %s",
+				server.Name, "orchestra route add BACKEND --server "+server.Name+" --match false"))
+		}
+	}
+	if len(p.selection.Servers) == 0 && len(p.into.steps) == 0 && len(p.unasked) == 0 {
+		p.unasked = append(p.unasked, message.New("no route that was asked for leads to a server: %s", "orchestra route list"))
+	}
 }
 
 // takeMarks reads what is owed of what is selected.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,6 +96,36 @@ func (c *Coordinator) Holders() ([]Holder, error) {
 		return nil, err
 	}
 	return locks.Holders(), nil
+}
+
+// Interrupted returns the operations that have not ended and that nobody runs any
+// more: Recover ends them.
+func (c *Coordinator) Interrupted(ctx context.Context) ([]store.Operation, error) {
+	before, err := c.open(ctx)
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	holders, err := c.Holders()
+	if err != nil {
+		return nil, err
+	}
+	// One that was open before and after had its runner in between, if it has one.
+	after, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(after, func(operation store.Operation) bool {
+		return slices.ContainsFunc(holders, func(holder Holder) bool { return holder.Operation == operation.ID }) ||
+			!slices.ContainsFunc(before, func(one store.Operation) bool { return one.ID == operation.ID })
+	}), nil
+}
+
+func (c *Coordinator) open(ctx context.Context) (open []store.Operation, err error) {
+	err = c.view(ctx, c.options.Store, func(tx *store.Tx) error {
+		open, err = tx.OpenOperations(ctx)
+		return err
+	})
+	return open, err
 }
 
 // view reads in one transaction.

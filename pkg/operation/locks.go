@@ -305,6 +305,8 @@ func (s *lockSet) close(ended bool) {
 	}
 	if ended {
 		os.Remove(s.own.Name())
+	} else {
+		s.own.Truncate(0) //nolint:errcheck // it only names the holder, which this is no more
 	}
 	s.own.Close()
 	s.own = nil

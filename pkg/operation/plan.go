@@ -134,6 +134,9 @@ func (c *Coordinator) plan(ctx context.Context, tx *store.Tx, mutate func(contex
 	if err := c.target(p, old, routed, all); err != nil {
 		return nil, err
 	}
+	if err := p.warnForgotten(ctx, tx, old); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

@@ -19,12 +19,7 @@ import (
 // servers that have something pending. Doing it twice is doing it once. The
 // error is of kind Unrecovered where something is left; the results say what.
 func (c *Coordinator) Recover(ctx context.Context) ([]Recovered, []Brought, error) {
-	var open []store.Operation
-	err := c.view(ctx, c.options.Store, func(tx *store.Tx) error {
-		var err error
-		open, err = tx.OpenOperations(ctx)
-		return err
-	})
+	open, err := c.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

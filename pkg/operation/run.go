@@ -177,6 +177,8 @@ type run struct {
 	owing, remarked []int64
 	// unrestored is what an undo could not take back: acts without a way back.
 	unrestored []string
+	// blocked are accounts that it keeps from others while it stays open.
+	blocked []string
 	// outcomes of servers whose part has ended.
 	outcomes map[int64]store.ServerOutcome
 	phases   []store.Phase // of the panel

@@ -184,6 +184,7 @@ func (r *run) endUndo(ctx context.Context, errs map[int64]error) error {
 			return err
 		}
 		if len(errs) > 0 {
+			r.noteBlocked(ctx, tx)
 			return nil
 		}
 		confirmed := map[int64]int64{}
@@ -267,20 +268,15 @@ func (e *refusedError) fault(number int64) *fault.Error {
 // notUndone is the fault of an operation that could not be undone everywhere:
 // every server that is not as it was is named, with what is not.
 func (r *run) notUndone(cause error, errs map[int64]error) error {
-	names := ""
 	causes := []error{cause}
 	for _, id := range sortedKeys(errs) {
-		if names != "" {
-			names += ", "
-		}
-		names += r.plan.servers[id].Name
 		err := errs[id]
 		var refused *refusedError
 		if errors.As(err, &refused) && len(refused.failure.Unrestored) > 0 {
-			err = fmt.Errorf("%w: %v", err, refused.failure.Unrestored)
+			err = fmt.Errorf("%s: %s", refused.server.Name, strings.Join(refused.failure.Unrestored, "; "))
 		}
 		causes = append(causes, err)
 	}
-	return fault.New(fault.Unrecovered, "operation %d failed and could not be undone on %s", r.operation.Number, names).
-		Because(errors.Join(causes...)).WithHint("orchestra recover")
+	return r.stuck(fault.New(fault.Unrecovered, "operation %d failed and could not be undone on %s; %s", r.operation.Number, strings.Join(r.serverNames(errs), ", "), r.blockedText()).
+		Because(errors.Join(causes...)), errs)
 }

@@ -116,7 +116,17 @@ func (l *login) changedKey() error {
 			WithHint("orchestra server set %s --host-key …, once the server has a new key", name)
 	}
 	return fault.New(fault.Conflict, "server %s shows another host key than the one that is pinned: %s instead of %s; nothing was sent", name, seen, l.keys.fingerprints()).
-		WithHint("if it was reinstalled, or the key was mistyped: orchestra server set %s --host-key %q", name, line(l.keys.seen))
+		WithHint(newKeyHint, name, newKeyProgram, setKey(name))
+}
+
+// newKeyHint never offers the key that was shown: it may be an intruder's.
+const (
+	newKeyHint    = "somebody else may be answering in the place of %s. If it was reinstalled, or the key was mistyped, read the key on its own console (%s), then: %s"
+	newKeyProgram = "cat /etc/ssh/ssh_host_ed25519_key.pub"
+)
+
+func setKey(name string) string {
+	return "orchestra server set " + name + " --host-key \"ssh-ed25519 AAAA…\""
 }
 
 // noCommonAlgorithm is a server that offers nothing of what we want.
@@ -124,7 +134,7 @@ func (l *login) noCommonAlgorithm(mismatch *ssh.AlgorithmNegotiationError) error
 	offered := printable(strings.Join(mismatch.RequestedAlgorithms, " "))
 	if strings.Contains(mismatch.What, "host key") {
 		return fault.New(fault.Conflict, "the host key of server %s has changed: it offers keys of type %s and none like %s; nothing was sent", l.target.Name, offered, l.keys.fingerprints()).
-			WithHint("orchestra server check %s", l.target.Name)
+			WithHint(newKeyHint, l.target.Name, newKeyProgram, setKey(l.target.Name))
 	}
 	return fault.New(fault.Unreachable, "server %s (%s) offers no %s that is safe to use, only %s", l.target.Name, l.target.where(), mismatch.What, offered)
 }

@@ -108,7 +108,7 @@ func TestRefusals(t *testing.T) {
 			change: func(t *Target) { t.ConnectTimeout = 300 * time.Millisecond },
 			kind:   fault.Unreachable, words: []string{"kept closing the connection before the handshake ended", "Exceeded MaxStartups", "MaxStartups in sshd_config of h11"}},
 		{name: "changed host key", change: func(t *Target) { t.HostKeys = []string{line(otherKey.PublicKey())} },
-			kind: fault.Conflict, words: []string{"server h11 shows another host key than the one that is pinned: SHA256:", " instead of " + ssh.FingerprintSHA256(otherKey.PublicKey()), "nothing was sent", "orchestra server set h11 --host-key"}},
+			kind: fault.Conflict, words: []string{"server h11 shows another host key than the one that is pinned: SHA256:", " instead of " + ssh.FingerprintSHA256(otherKey.PublicKey()), "nothing was sent", "console (cat /etc/ssh/ssh_host_ed25519_key.pub)", "orchestra server set h11 --host-key \"ssh-ed25519 AAAA…\""}},
 		{name: "host key of another type", change: func(t *Target) { t.HostKeys = []string{rsaOnly} },
 			kind: fault.Conflict, words: []string{"the host key of server h11 has changed", "ssh-ed25519", "nothing was sent"}},
 		{name: "no host key known", change: func(t *Target) { t.HostKeys = nil },

@@ -71,7 +71,7 @@ func (e *accountEdits) users(live map[string]map[string]string, resources []*res
 			case was:
 				e.edit(r, path, r.Name, lineEdit{from: now, to: should})
 			default:
-				e.failed = append(e.failed, changed(r, "its line in "+path+" is another"))
+				e.failed = append(e.failed, neitherLine(r, path, now))
 			}
 		}
 	}
@@ -197,7 +197,7 @@ func (w *groupWork) make(files accountFiles, r *resource, back bool) []error {
 			w.present[path] = newMemberList(should.members)
 		case now == nil: // there is no gshadow here any more
 		case now.head != should.head:
-			failed = append(failed, changed(r, "its line in "+path+" is another"))
+			failed = append(failed, neitherLine(r, path, now.String()))
 		}
 	}
 	return failed
@@ -215,7 +215,7 @@ func (w *groupWork) remove(r *resource, back bool) []error {
 	for path, text := range map[string]string{pathGroup: from.Text, pathGshadow: from.Shadow} {
 		if now := w.lines[path]; now != nil {
 			if now.String() != text {
-				failed = append(failed, changed(r, "its line in "+path+" is another"))
+				failed = append(failed, neitherLine(r, path, now.String()))
 				continue
 			}
 			delete(w.lines, path)

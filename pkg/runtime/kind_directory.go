@@ -154,7 +154,7 @@ func undoDirectory(o *operation, r *resource) error {
 	if r.Before != nil {
 		// chown and chmod are two steps: a crash may lie between them.
 		if !live.is(r.After) && !betweenStates(live, r.Before, r.After) {
-			return changed(r, "its owner or mode is neither as it was nor as it should have become")
+			return neitherFile(o, r, live)
 		}
 		return changeDirectory(o, r.disk(o.machine), r, r.Before)
 	}

@@ -215,7 +215,7 @@ func dueEntries(group []*resource, live func(key string) *state, back bool) (due
 		case now.is(from):
 			due = append(due, r)
 		default:
-			failed = append(failed, changed(r, "its entry in "+r.Place.Path+" is another"))
+			failed = append(failed, neitherEntry(r, now))
 		}
 	}
 	return due, failed

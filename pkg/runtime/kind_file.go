@@ -269,7 +269,7 @@ func undoEntry(o *operation, r *resource) error {
 		return err
 	}
 	if !live.is(r.After) {
-		return changed(r, "it is neither as it was nor as it should have become")
+		return neitherFile(o, r, live)
 	}
 	switch {
 	case r.After == nil:

@@ -107,6 +107,9 @@ func prepareDomain(ctx context.Context, plan noun.Planner, before, after *noun.R
 		if err := checkAllowed(ctx, plan, name); err != nil {
 			return err
 		}
+		if err := checkEmergency(ctx, plan, *after); err != nil {
+			return err
+		}
 		if err := ensureKey(ctx, plan); err != nil {
 			return err
 		}
