@@ -13,28 +13,60 @@ import (
 	"orchestra/testdata/fleet"
 )
 
+// master is what is particular to a backend that serves zones on h11 as their master.
+type master struct {
+	backend string
+	ready   string   // a command that succeeds where its daemon answers
+	files   []string // where it keeps zones, beside the places of named
+	tables  string   // a command that prints what else it has of zones
+}
+
+var (
+	bind     = master{backend: "bind9-master", ready: "rndc status", tables: "true"}
+	powerdns = master{
+		backend: "powerdns", ready: "pdns_control rping", files: []string{"/var/lib/orchestra-pdns"},
+		tables: `sqlite3 -batch /var/lib/powerdns/pdns.sqlite3 'SELECT * FROM domains; SELECT * FROM records; SELECT * FROM domainmetadata;
+			SELECT * FROM cryptokeys; SELECT * FROM comments'`,
+	}
+)
+
 // withZones makes h11 the master of all zones and h12 and h13 their slaves, with
-// an account to have them, until the test's end.
+// an account to have them, until the test's end: of the outermost that wants that.
 func withZones(t *testing.T) {
 	t.Helper()
+	if shared.withZones {
+		return
+	}
+	shared.withZones = true
 	p := shared.panel
 	for i := range 3 {
 		host := shared.fleet.Host(i)
 		if i == 0 {
-			p.must(t, "backend", "setup", "bind9-master", "--server", host.Name, "--yes")
-			p.must(t, "route", "add", "bind9-master", "--server", host.Name, "--match", "true")
+			p.must(t, "backend", "setup", shared.master.backend, "--server", host.Name, "--yes")
+			p.must(t, "route", "add", shared.master.backend, "--server", host.Name, "--match", "true")
 			continue
 		}
 		p.must(t, "backend", "setup", "bind9-slave", "--server", host.Name, "--yes")
-		p.must(t, "route", "add", "bind9-slave", "--server", host.Name, "--match", "true", "--after", "bind9-master@"+shared.fleet.Host(0).Name)
+		p.must(t, "route", "add", "bind9-slave", "--server", host.Name, "--match", "true", "--after", shared.master.backend+"@"+shared.fleet.Host(0).Name)
 	}
 	p.must(t, "account", "add", "zones", "--full-name", "Zones")
 	t.Cleanup(func() {
+		shared.withZones = false
 		p.must(t, "account", "delete", "zones", "--yes")
-		for i, backend := range []string{"bind9-slave", "bind9-slave", "bind9-master"} {
+		for i, backend := range []string{"bind9-slave", "bind9-slave", shared.master.backend} {
 			p.must(t, "route", "delete", backend+"@"+shared.fleet.Host(2-i).Name, "--yes")
 		}
 	})
+}
+
+// isReady tells whether a name server's daemon answers.
+func isReady(host *fleet.Host) bool {
+	command := "rndc status"
+	if host == shared.fleet.Host(0) {
+		command = shared.master.ready
+	}
+	_, err := host.Run(background, command)
+	return err == nil
 }
 
 // served is what a server answers for a zone: its serial number, and its records
@@ -57,17 +89,14 @@ func dig(t *testing.T, host *fleet.Host, arguments ...string) string {
 	return string(output)
 }
 
-// transferSecret is the key's, once it was looked up.
-var transferSecret string
-
-// transfer reads a whole zone from a server, with the key that is there.
+// transfer reads a whole zone from a server, with the key that is on a slave.
 func transfer(t *testing.T, host *fleet.Host, zone string) served {
 	t.Helper()
-	if transferSecret == "" {
-		secret := strings.Fields(onHost(t, shared.fleet.Host(0), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
-		transferSecret = strings.Trim(secret, `";`)
+	if shared.transferSecret == "" {
+		secret := strings.Fields(onHost(t, shared.fleet.Host(1), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
+		shared.transferSecret = strings.Trim(secret, `";`)
 	}
-	return servedIn(dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer"))
+	return servedIn(dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+shared.transferSecret, "+noall", "+answer"))
 }
 
 // servedIn reads what dig says of a transfer.
@@ -189,33 +218,45 @@ func serial(t *testing.T, host *fleet.Host, zone string) uint64 {
 	return number
 }
 
-// zoneFiles are all files of a name server, but for what is named's own: its
-// database of zones, the keys that it made, and the key that the first zone brings.
-func zoneFiles(t *testing.T) map[string]fleet.Digest {
+// zoneState is all that the name servers have of zones: their files, but for what
+// is named's own (its database of zones), keys that were made, and the key that
+// the first zone brings; and what the master has in tables.
+func zoneState(t *testing.T) (files map[string]fleet.Digest, tables string) {
 	t.Helper()
-	all := map[string]fleet.Digest{}
+	files = map[string]fleet.Digest{}
 	for i := range 3 {
 		host := shared.fleet.Host(i)
-		files, err := host.Digest(background, "/etc/bind", "/var/lib/bind", "/var/cache/bind")
+		places := []string{"/etc/bind", "/var/lib/bind", "/var/cache/bind"}
+		if i == 0 {
+			places = append(places, shared.master.files...)
+			tables = onHost(t, host, shared.master.tables)
+		}
+		found, err := host.Digest(background, places...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for path := range files {
+		for path := range found {
 			if strings.Contains(path, "/_default.nzd") || strings.HasPrefix(path, "/var/lib/bind/orchestra.keys/") ||
-				path == "/etc/bind/orchestra.d/key.conf" || strings.Contains(path, "/managed-keys") {
-				delete(files, path)
+				path == "/etc/bind/orchestra.d/key.conf" || strings.Contains(path, "/managed-keys") ||
+				path == "/var/lib/orchestra-pdns/key" || path == "/var/lib/orchestra-pdns/keys.sqlite3" {
+				delete(found, path)
 			}
 		}
-		all[host.Name] = files
+		files[host.Name] = found
 	}
-	return all
+	return files, tables
 }
 
-func wantZoneFiles(t *testing.T, before map[string]fleet.Digest) {
+// wantZoneState wants nothing to be left of zones but what was there before.
+func wantZoneState(t *testing.T, filesBefore map[string]fleet.Digest, tablesBefore string) {
 	t.Helper()
-	for name, now := range zoneFiles(t) {
-		if difference := before[name].Diff(now); len(difference) > 0 {
+	files, tables := zoneState(t)
+	for name, now := range files {
+		if difference := filesBefore[name].Diff(now); len(difference) > 0 {
 			t.Errorf("%s is not as before:\n%s", name, strings.Join(difference, "\n"))
 		}
+	}
+	if tables != tablesBefore {
+		t.Errorf("the master has in its tables\n%s\nand had\n%s", tables, tablesBefore)
 	}
 }
