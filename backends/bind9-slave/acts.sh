@@ -323,7 +323,8 @@ remove_files() {
 }
 
 # arrive waits until named serves zones as they should be. Slaves are told by
-# their master, and asked to look for themselves where that did not come. Nobody
+# their master, and asked to look for themselves where that did not come: a few
+# zones soon, since PowerDNS tells only once a second. Nobody
 # waits when going back: the master comes last then, and tells them. One that was
 # away at that time looks now.
 arrive() {
@@ -345,8 +346,8 @@ arrive() {
     if ((waited > patience * 1000)); then
       zone=${behind[0]}
       fail "$zone does not arrive: named serves ${served[$zone]:-nothing} and should serve ${wanted[$zone]}; ${#behind[@]} zones in all"
-    elif ((waited > (nudged + 1) * 500)); then
-      nudged=$((waited / 500))
+    elif ((waited > nudged * 500 + (${#behind[@]} > 10 ? 500 : 100))); then
+      nudged=$((waited / 500 + 1))
       refresh "${behind[@]}"
     fi
     sleep "0.0$pause"

@@ -71,20 +71,20 @@ func TestRecordsOfEveryTypeAreServedAsTheyAre(t *testing.T) {
 	p.mustWith(t, strings.ReplaceAll(`domain add types.example --account zones
 record add a.types.example A 203.0.113.9
 record add *.a.types.example AAAA 2001:db8::9
-record add types.example CAA 0 issue "letsencrypt.org"
+record add types.example CAA '0 issue "letsencrypt.org"'
 record add alias.types.example CNAME a.types.example.
 record add below.types.example NS ns1.below.types.example.
 record add ns1.below.types.example A 203.0.113.10
 record add below.types.example DS 60485 13 2 DIGITS
-record add types.example HTTPS 1 . alpn="h2,h3"
+record add types.example HTTPS '1 . alpn="h2,h3"'
 record add types.example MX 10 a.types.example.
-record add types.example NAPTR 100 10 "S" "SIP+D2U" "" _sip._udp.types.example.
+record add types.example NAPTR '100 10 "S" "SIP+D2U" "" _sip._udp.types.example.'
 record add 9.types.example PTR a.types.example.
 record add _sip._tcp.types.example SRV 10 60 5060 a.types.example.
 record add a.types.example SSHFP 4 2 DIGITS
 record add _dns.types.example SVCB 1 svc.example.net. port=8443
 record add _443._tcp.types.example TLSA 3 1 1 DIGITS
-record add many.types.example TXT "`+strings.Repeat("x", 255)+`" "; ( \\000 \\195\\177 @ $ORIGIN"
+record add many.types.example TXT '"`+strings.Repeat("x", 255)+`" "; ( \\000 \\195\\177 @ $ORIGIN"'
 `, "DIGITS", digits), "batch")
 	wantAgreement(t, "types.example")
 	p.must(t, "domain", "delete", "types.example", "--yes")
