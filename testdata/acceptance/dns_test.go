@@ -76,7 +76,7 @@ record add alias.types.example CNAME a.types.example.
 record add below.types.example NS ns1.below.types.example.
 record add ns1.below.types.example A 203.0.113.10
 record add below.types.example DS 60485 13 2 DIGITS
-record add types.example HTTPS '1 . alpn="h2,h3"'
+record add types.example HTTPS '1 . mandatory=alpn alpn="h2,h3" no-default-alpn ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1 port=8443'
 record add types.example MX 10 a.types.example.
 record add types.example NAPTR '100 10 "S" "SIP+D2U" "" _sip._udp.types.example.'
 record add 9.types.example PTR a.types.example.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"orchestra/testdata/fleet"
 )
 
@@ -96,11 +98,12 @@ func transfer(t *testing.T, host *fleet.Host, zone string) served {
 		secret := strings.Fields(onHost(t, shared.fleet.Host(1), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
 		shared.transferSecret = strings.Trim(secret, `";`)
 	}
-	return servedIn(dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+shared.transferSecret, "+noall", "+answer"))
+	return servedIn(t, dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+shared.transferSecret, "+noall", "+answer"))
 }
 
 // servedIn reads what dig says of a transfer.
-func servedIn(output string) served {
+func servedIn(t *testing.T, output string) served {
+	t.Helper()
 	var s served
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
@@ -113,25 +116,29 @@ func servedIn(output string) served {
 		case "RRSIG", "NSEC", "DNSKEY", "CDS", "CDNSKEY", "NSEC3", "NSEC3PARAM", "TYPE65534":
 			s.signed = true
 		default:
-			value := valueIn(line)
-			if fields[3] == "DS" { // its digest is in capitals, and in two words
-				value = strings.ToLower(strings.Join(fields[4:7], " ") + " " + strings.Join(fields[7:], ""))
-			}
-			s.records = append(s.records, fmt.Sprintf("%s %s %s %s", strings.TrimSuffix(fields[0], "."), fields[1], fields[3], value))
+			s.records = append(s.records, oneForm(t, line))
 		}
 	}
 	slices.Sort(s.records)
 	return s
 }
 
-// valueIn is a record's value as it is: all that comes behind four words.
-func valueIn(line string) string {
-	const space = " \t"
-	for range 4 {
-		line = strings.TrimLeft(line, space)
-		line = line[strings.IndexAny(line, space):]
+// oneForm writes a record always the same, whoever has printed it.
+func oneForm(t *testing.T, text string) string {
+	t.Helper()
+	record, err := dns.NewRR(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
 	}
-	return strings.Trim(line, space+"\n")
+	wire := make([]byte, dns.MaxMsgSize)
+	end, err := dns.PackRR(record, wire, 0, nil, false)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if record, _, err = dns.UnpackRR(wire[:end], 0); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return record.String()
 }
 
 // wanted is what the panel says that a zone has.
@@ -153,7 +160,7 @@ func wantedIn(t *testing.T, output string) []string {
 	var records []string
 	for _, row := range rows {
 		if row.Type != "SOA" {
-			records = append(records, fmt.Sprintf("%s %d %s %s", row.Owner, row.TTL, row.Type, row.Value))
+			records = append(records, oneForm(t, fmt.Sprintf("%s. %d IN %s %s", row.Owner, row.TTL, row.Type, row.Value)))
 		}
 	}
 	slices.Sort(records)
