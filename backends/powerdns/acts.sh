@@ -28,7 +28,6 @@ load_zones() {
   begin
   prepare
   replace
-  rm -rf -- "$next"
   [[ -n $running ]] || return 0
   purge
   going_back || verify
@@ -83,6 +82,7 @@ query() { sqlite3 -batch -bail -init /dev/null -cmd '.timeout 10000' "$@"; }
 begin() {
   umask 077
   rm -rf -- "$next"
+  trap 'rm -rf -- "$next"' EXIT
   mkdir -- "$next"
   printf '%s\n' launch=gsqlite3 "gsqlite3-database=$next/next.sqlite3" gsqlite3-dnssec=yes gsqlite3-pragma-journal-mode=MEMORY >"$next/pdns.conf"
   write_terms
