@@ -81,17 +81,22 @@ func TestWhatZonesDeclare(t *testing.T) {
 	} {
 		t.Run(one.backend+" "+one.name, func(t *testing.T) {
 			b := backends.Backend(one.backend)
-			got := declared(t, b.Declare, b.Acts, one.object)
-			for _, wanted := range one.has {
-				if !strings.Contains(got, wanted) {
-					t.Errorf("it does not declare %q:\n%s", wanted, got)
-				}
-			}
-			for _, unwanted := range one.without {
-				if strings.HasPrefix(got, unwanted) || strings.Contains(got, "\n"+unwanted) {
-					t.Errorf("it declares %q:\n%s", unwanted, got)
-				}
-			}
+			wantDeclared(t, declared(t, b.Declare, b.Acts, one.object), one.has, one.without)
 		})
+	}
+}
+
+// wantDeclared wants some texts among what is declared, and no line that begins with others.
+func wantDeclared(t *testing.T, got string, has, without []string) {
+	t.Helper()
+	for _, wanted := range has {
+		if !strings.Contains(got, wanted) {
+			t.Errorf("it does not declare %q:\n%s", wanted, got)
+		}
+	}
+	for _, unwanted := range without {
+		if strings.HasPrefix(got, unwanted) || strings.Contains(got, "\n"+unwanted) {
+			t.Errorf("it declares %q:\n%s", unwanted, got)
+		}
 	}
 }

@@ -333,8 +333,9 @@ remove_files() {
 
 # arrive waits until named serves zones as they should be, as long as more of them
 # do. Slaves are told by their master, and asked to look for themselves where that
-# did not come. Nobody waits when going back: the master comes last then, and tells
-# them. One that was away at that time looks now.
+# did not come: a few zones soon, since PowerDNS tells only once a second. Nobody
+# waits when going back: the master comes last then, and tells them. One that was
+# away at that time looks now.
 arrive() {
   local zone now=${EPOCHREALTIME/[.,]/} progress nudged pause=2
   local -a behind=("${wanting[@]}") still
@@ -356,7 +357,7 @@ arrive() {
     if ((now - progress > patience * 1000000)); then
       zone=${behind[0]}
       fail "$zone does not arrive: named serves ${served[$zone]:-nothing} and should serve ${wanted[$zone]}; ${#behind[@]} zones in all"
-    elif ((now - nudged > 500000)); then
+    elif ((now - nudged > (${#behind[@]} > 10 ? 500000 : 100000))); then
       nudged=$now
       refresh "${behind[@]}"
     fi

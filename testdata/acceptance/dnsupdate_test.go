@@ -64,7 +64,7 @@ func (p *provider) batch(t *testing.T, lines string) {
 // zone is what the provider has.
 func (p *provider) zone(t *testing.T, zone string) served {
 	t.Helper()
-	return servedIn(dig(t, p.server, zone, "AXFR", "-y", p.key, "+noall", "+answer"))
+	return servedIn(t, dig(t, p.server, zone, "AXFR", "-y", p.key, "+noall", "+answer"))
 }
 
 // wantZone wants the provider to have what the panel says, and its own name

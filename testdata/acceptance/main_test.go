@@ -17,9 +17,12 @@ var background = context.Background()
 
 // shared is what all tests use: one fleet of three, one panel that is set up.
 var shared struct {
-	fleet  *fleet.Fleet
-	panel  *panel
-	binary string
+	fleet          *fleet.Fleet
+	panel          *panel
+	binary         string
+	master         master // what serves zones on h11
+	withZones      bool   // whether the servers have been made to serve them
+	transferSecret string // of the key of zone transfers, once it was looked up
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -53,12 +56,8 @@ func prepare(ctx context.Context) error {
 	if _, err := os.Stat(binary); err != nil {
 		return fmt.Errorf("no binary to try: run make build first: %w", err)
 	}
-	shared.binary = binary
-	prefix := os.Getenv("ORCHESTRA_FLEET_PREFIX")
-	if prefix == "" {
-		prefix = "of"
-	}
-	shared.fleet, err = fleet.Start(ctx, fleet.Options{Prefix: prefix + "acc", Hosts: 3, Role: "dns"})
+	shared.binary, shared.master = binary, bind
+	shared.fleet, err = fleet.Start(ctx, fleet.Options{Prefix: fleetPrefix() + "acc", Hosts: 3, Role: "dns"})
 	if err != nil {
 		return fmt.Errorf("starting the fleet: %w", err)
 	}
@@ -66,4 +65,12 @@ func prepare(ctx context.Context) error {
 		_ = shared.fleet.Stop(ctx)
 	}
 	return err
+}
+
+// fleetPrefix is what the names of all fleets of these tests begin with.
+func fleetPrefix() string {
+	if prefix := os.Getenv("ORCHESTRA_FLEET_PREFIX"); prefix != "" {
+		return prefix
+	}
+	return "of"
 }

@@ -10,31 +10,65 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"orchestra/testdata/fleet"
 )
 
+// master is what is particular to a backend that serves zones on h11 as their master.
+type master struct {
+	backend string
+	ready   string   // a command that succeeds where its daemon answers
+	files   []string // where it keeps zones, beside the places of named
+	tables  string   // a command that prints what else it has of zones
+}
+
+var (
+	bind     = master{backend: "bind9-master", ready: "rndc status", tables: "true"}
+	powerdns = master{
+		backend: "powerdns", ready: "pdns_control rping", files: []string{"/var/lib/orchestra-pdns"},
+		tables: `sqlite3 -batch /var/lib/powerdns/pdns.sqlite3 'SELECT * FROM domains; SELECT * FROM records; SELECT * FROM domainmetadata;
+			SELECT * FROM cryptokeys; SELECT * FROM comments'`,
+	}
+)
+
 // withZones makes h11 the master of all zones and h12 and h13 their slaves, with
-// an account to have them, until the test's end.
+// an account to have them, until the test's end: of the outermost that wants that.
 func withZones(t *testing.T) {
 	t.Helper()
+	if shared.withZones {
+		return
+	}
+	shared.withZones = true
 	p := shared.panel
 	for i := range 3 {
 		host := shared.fleet.Host(i)
 		if i == 0 {
-			p.must(t, "backend", "setup", "bind9-master", "--server", host.Name, "--yes")
-			p.must(t, "route", "add", "bind9-master", "--server", host.Name, "--match", "true")
+			p.must(t, "backend", "setup", shared.master.backend, "--server", host.Name, "--yes")
+			p.must(t, "route", "add", shared.master.backend, "--server", host.Name, "--match", "true")
 			continue
 		}
 		p.must(t, "backend", "setup", "bind9-slave", "--server", host.Name, "--yes")
-		p.must(t, "route", "add", "bind9-slave", "--server", host.Name, "--match", "true", "--after", "bind9-master@"+shared.fleet.Host(0).Name)
+		p.must(t, "route", "add", "bind9-slave", "--server", host.Name, "--match", "true", "--after", shared.master.backend+"@"+shared.fleet.Host(0).Name)
 	}
 	p.must(t, "account", "add", "zones", "--full-name", "Zones")
 	t.Cleanup(func() {
+		shared.withZones = false
 		p.must(t, "account", "delete", "zones", "--yes")
-		for i, backend := range []string{"bind9-slave", "bind9-slave", "bind9-master"} {
+		for i, backend := range []string{"bind9-slave", "bind9-slave", shared.master.backend} {
 			p.must(t, "route", "delete", backend+"@"+shared.fleet.Host(2-i).Name, "--yes")
 		}
 	})
+}
+
+// isReady tells whether a name server's daemon answers.
+func isReady(host *fleet.Host) bool {
+	command := "rndc status"
+	if host == shared.fleet.Host(0) {
+		command = shared.master.ready
+	}
+	_, err := host.Run(background, command)
+	return err == nil
 }
 
 // served is what a server answers for a zone: its serial number, and its records
@@ -57,27 +91,25 @@ func dig(t *testing.T, host *fleet.Host, arguments ...string) string {
 	return string(output)
 }
 
-// transferSecret is the key's, once it was looked up.
-var transferSecret string
-
-// transferText reads a whole zone from a server, with the key that is there.
+// transferText reads a whole zone from a server, with the key that is on a slave.
 func transferText(t *testing.T, host *fleet.Host, zone string) string {
 	t.Helper()
-	if transferSecret == "" {
-		secret := strings.Fields(onHost(t, shared.fleet.Host(0), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
-		transferSecret = strings.Trim(secret, `";`)
+	if shared.transferSecret == "" {
+		secret := strings.Fields(onHost(t, shared.fleet.Host(1), "grep secret /etc/bind/orchestra.d/key.conf"))[1]
+		shared.transferSecret = strings.Trim(secret, `";`)
 	}
-	return dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+transferSecret, "+noall", "+answer")
+	return dig(t, host, zone, "AXFR", "-y", "hmac-sha256:orchestra:"+shared.transferSecret, "+noall", "+answer")
 }
 
 // transfer is what a server serves of a zone.
 func transfer(t *testing.T, host *fleet.Host, zone string) served {
 	t.Helper()
-	return servedIn(transferText(t, host, zone))
+	return servedIn(t, transferText(t, host, zone))
 }
 
 // servedIn reads what dig says of a transfer.
-func servedIn(output string) served {
+func servedIn(t *testing.T, output string) served {
+	t.Helper()
 	var s served
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
@@ -90,25 +122,29 @@ func servedIn(output string) served {
 		case "RRSIG", "NSEC", "DNSKEY", "CDS", "CDNSKEY", "NSEC3", "NSEC3PARAM", "TYPE65534":
 			s.signed = true
 		default:
-			value := valueIn(line)
-			if fields[3] == "DS" { // its digest is in capitals, and in two words
-				value = strings.ToLower(strings.Join(fields[4:7], " ") + " " + strings.Join(fields[7:], ""))
-			}
-			s.records = append(s.records, fmt.Sprintf("%s %s %s %s", strings.TrimSuffix(fields[0], "."), fields[1], fields[3], value))
+			s.records = append(s.records, oneForm(t, line))
 		}
 	}
 	slices.Sort(s.records)
 	return s
 }
 
-// valueIn is a record's value as it is: all that comes behind four words.
-func valueIn(line string) string {
-	const space = " \t"
-	for range 4 {
-		line = strings.TrimLeft(line, space)
-		line = line[strings.IndexAny(line, space):]
+// oneForm writes a record always the same, whoever has printed it.
+func oneForm(t *testing.T, text string) string {
+	t.Helper()
+	record, err := dns.NewRR(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
 	}
-	return strings.Trim(line, space+"\n")
+	wire := make([]byte, dns.MaxMsgSize)
+	end, err := dns.PackRR(record, wire, 0, nil, false)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if record, _, err = dns.UnpackRR(wire[:end], 0); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return record.String()
 }
 
 // wanted is what the panel says that a zone has.
@@ -130,7 +166,7 @@ func wantedIn(t *testing.T, output string) []string {
 	var records []string
 	for _, row := range rows {
 		if row.Type != "SOA" {
-			records = append(records, fmt.Sprintf("%s %d %s %s", row.Owner, row.TTL, row.Type, row.Value))
+			records = append(records, oneForm(t, fmt.Sprintf("%s. %d IN %s %s", row.Owner, row.TTL, row.Type, row.Value)))
 		}
 	}
 	slices.Sort(records)
@@ -195,33 +231,45 @@ func serial(t *testing.T, host *fleet.Host, zone string) uint64 {
 	return number
 }
 
-// zoneFiles are all files of a name server, but for what is named's own: its
-// database of zones, the keys that it made, and the key that the first zone brings.
-func zoneFiles(t *testing.T) map[string]fleet.Digest {
+// zoneState is all that the name servers have of zones: their files, but for what
+// is named's own (its database of zones), keys that were made, and the key that
+// the first zone brings; and what the master has in tables.
+func zoneState(t *testing.T) (files map[string]fleet.Digest, tables string) {
 	t.Helper()
-	all := map[string]fleet.Digest{}
+	files = map[string]fleet.Digest{}
 	for i := range 3 {
 		host := shared.fleet.Host(i)
-		files, err := host.Digest(background, "/etc/bind", "/var/lib/bind", "/var/cache/bind")
+		places := []string{"/etc/bind", "/var/lib/bind", "/var/cache/bind"}
+		if i == 0 {
+			places = append(places, shared.master.files...)
+			tables = onHost(t, host, shared.master.tables)
+		}
+		found, err := host.Digest(background, places...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for path := range files {
+		for path := range found {
 			if strings.Contains(path, "/_default.nzd") || strings.HasPrefix(path, "/var/lib/bind/orchestra.keys/") ||
-				path == "/etc/bind/orchestra.d/key.conf" || strings.Contains(path, "/managed-keys") {
-				delete(files, path)
+				path == "/etc/bind/orchestra.d/key.conf" || strings.Contains(path, "/managed-keys") ||
+				path == "/var/lib/orchestra-pdns/key" || path == "/var/lib/orchestra-pdns/keys.sqlite3" {
+				delete(found, path)
 			}
 		}
-		all[host.Name] = files
+		files[host.Name] = found
 	}
-	return all
+	return files, tables
 }
 
-func wantZoneFiles(t *testing.T, before map[string]fleet.Digest) {
+// wantZoneState wants nothing to be left of zones but what was there before.
+func wantZoneState(t *testing.T, filesBefore map[string]fleet.Digest, tablesBefore string) {
 	t.Helper()
-	for name, now := range zoneFiles(t) {
-		if difference := before[name].Diff(now); len(difference) > 0 {
+	files, tables := zoneState(t)
+	for name, now := range files {
+		if difference := filesBefore[name].Diff(now); len(difference) > 0 {
 			t.Errorf("%s is not as before:\n%s", name, strings.Join(difference, "\n"))
 		}
+	}
+	if tables != tablesBefore {
+		t.Errorf("the master has in its tables\n%s\nand had\n%s", tables, tablesBefore)
 	}
 }

@@ -263,6 +263,22 @@ func TestAReplacedRecordKeepsItsTimeToLive(t *testing.T) {
 	}
 }
 
+func TestAZoneFileIsInTheFormThatEveryServerReads(t *testing.T) {
+	p := newPanel(t)
+	p.Run(domain("example.org", "acme"))
+	p.Run(record(`example.org HTTPS 1 . alpn="h2,h3" no-default-alpn port=8443 ipv4hint=192.0.2.1`))
+	p.Run(record(`_dns.example.org SVCB 1 svc.example.net. port="53"`))
+	text := zoneText(t, p, "example.org")
+	for _, line := range []string{
+		"example.org.\t3600\tIN\tHTTPS\t1 . alpn=\"h2,h3\" no-default-alpn port=8443 ipv4hint=\"192.0.2.1\"\n",
+		"_dns.example.org.\t3600\tIN\tSVCB\t1 svc.example.net. port=53\n",
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("%q is missing in:\n%s", line, text)
+		}
+	}
+}
+
 func TestDefaultsComeWhereANameDeclaresNone(t *testing.T) {
 	p := newPanel(t)
 	p.Settings.DNS.MX, p.Settings.DNS.A = []string{"10 mail.example.net"}, []string{"192.0.2.80"}

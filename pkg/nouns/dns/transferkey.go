@@ -20,8 +20,8 @@ func transferKeyNoun() *noun.Noun {
 		Area:   "DNS",
 		Kind:   noun.Management,
 		Help:   "The key with which name servers transfer zones",
-		Long: "Masters give zones to who has the key, and slaves ask with it. It is made with the first domain, is on every server of bind9-master " +
-			"and bind9-slave, and is never shown. The addresses of the setting dns.transfer may transfer zones without it.",
+		Long: "Masters give zones to who has the key, and slaves ask with it. It is made with the first domain, is on every server of " +
+			"bind9-master, powerdns and bind9-slave, and is never shown. The addresses of the setting dns.transfer may transfer zones without it.",
 		Key:     "name",
 		Without: []string{"add", "set", "delete", "ensure"},
 		Fields: []noun.Field{

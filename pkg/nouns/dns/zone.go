@@ -245,10 +245,38 @@ func (z *zone) file(records []dns.RR) string {
 	fmt.Fprintf(&out, "%s\t%d\tIN\tSOA\t%s %s (\n\t%s %s\n\t%d ; refresh\n\t%d ; retry\n\t%d ; expire\n\t%d ) ; minimum\n",
 		soa.Hdr.Name, soa.Hdr.Ttl, soa.Ns, soa.Mbox, strconv.FormatUint(uint64(soa.Serial), 10), serialMark, soa.Refresh, soa.Retry, soa.Expire, soa.Minttl)
 	for _, record := range records {
-		out.WriteString(record.String())
+		out.WriteString(line(record))
 		out.WriteByte('\n')
 	}
 	return out.String()
+}
+
+// line returns a record as a line of a zone file, in the form that every server
+// reads: PowerDNS takes a port without quotes only, and no-default-alpn without a value.
+func line(record dns.RR) string {
+	var binding dns.SVCB
+	switch record := record.(type) {
+	case *dns.SVCB:
+		binding = *record
+	case *dns.HTTPS:
+		binding = record.SVCB
+	default:
+		return record.String()
+	}
+	parameters := binding.Value
+	binding.Value = nil
+	text := binding.String()
+	for _, parameter := range parameters {
+		text += " " + parameter.Key().String()
+		switch parameter.(type) {
+		case *dns.SVCBNoDefaultAlpn:
+		case *dns.SVCBPort:
+			text += "=" + parameter.String()
+		default:
+			text += `="` + parameter.String() + `"`
+		}
+	}
+	return text
 }
 
 // settleZones judges, at the end of an operation, the zones that it renewed.
