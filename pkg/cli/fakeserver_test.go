@@ -22,6 +22,7 @@ import (
 //	fail WORD       it answers WORD (stage, publish, reload …) with FAILED
 //	stuck           what was published cannot be undone
 //	slow            each answer takes a while
+//	full            its disk has little room left
 //	takes           what it is asked about would go, and not come
 //	differs KIND RESOURCE REASON OBJECT
 //	                what a comparison finds; nothing where no line says so
@@ -44,6 +45,8 @@ func fakeServers(directory string) func(context.Context, operation.Server) (remo
 				f.stuck = true
 			case "slow":
 				f.slow = 200 * time.Millisecond
+			case "full":
+				f.full = true
 			case "takes":
 				f.takes = true
 			case "differs":
@@ -57,7 +60,7 @@ func fakeServers(directory string) func(context.Context, operation.Server) (remo
 type fakeServer struct {
 	name, memory, observed string
 	fails                  wire.Word
-	stuck, takes           bool
+	stuck, takes, full     bool
 	slow                   time.Duration
 	differs                []wire.Difference
 }
@@ -222,8 +225,12 @@ func (f fakeServer) answer(frame wire.Frame) (wire.Word, any) {
 		}
 		return wire.WordObserved, report
 	case wire.WordProbe:
+		free := map[string]uint64{"/": 1 << 40}
+		if f.full {
+			free["/var/lib/orchestra"] = 3 << 20
+		}
 		return wire.WordProbed, wire.Probed{
-			Time: testTime, Missing: []string{"rrsync"}, FreeBytes: map[string]uint64{"/": 1 << 40},
+			Time: testTime, Missing: []string{"rrsync"}, FreeBytes: free,
 			SSHD: map[string]string{"usedns": "yes", "maxstartups": "2:30:100"},
 		}
 	}

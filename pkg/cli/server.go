@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -55,7 +56,8 @@ type checked struct {
 	latency  time.Duration
 	problems []string
 	advice   []string
-	owed     message.Text // zero where nothing is
+	next     []message.Text // what mends the problems
+	owed     message.Text   // zero where nothing is
 	err      error
 }
 
@@ -163,12 +165,15 @@ func (a *app) probe(ctx context.Context, coordinator *operation.Coordinator, nam
 	}
 	result.latency = latency
 	problem := func(text message.Text) { result.problems = append(result.problems, a.say(text)) }
+	next := func(text message.Text) { result.next = append(result.next, text) }
 	advise := func(text message.Text) { result.advice = append(result.advice, a.say(text)) }
 	if probed.EffectiveID != 0 {
 		problem(message.New("no root rights: let its login use sudo without a password"))
+		next(message.New("let its login use sudo without a password"))
 	}
 	if len(probed.Missing) > 0 {
 		problem(message.New("missing programs: %s", strings.Join(probed.Missing, ", ")))
+		next(message.New("install what is missing"))
 	}
 	if off := a.process.Now().Sub(probed.Time); off > slowClock || off < -slowClock {
 		advise(message.New("its clock is off by %s", output.Duration(off.Abs())))
@@ -181,6 +186,7 @@ func (a *app) probe(ctx context.Context, coordinator *operation.Coordinator, nam
 	for _, path := range paths {
 		if free := probed.FreeBytes[path]; free < lowSpace {
 			problem(message.New("only %d MiB free in %s", free>>20, path))
+			next(message.New("free at least %d MiB in %s", lowSpace>>20, path))
 		}
 	}
 	a.adviseSSHD(probed.SSHD, advise)
@@ -210,7 +216,7 @@ func (a *app) showChecked(results []checked) error {
 		{Name: "server", Listed: true, Fixed: true}, {Name: "state", Listed: true, Fixed: true}, {Name: "latency", Listed: true, Fixed: true},
 		{Name: "problems", Listed: true, Wrapped: true}, {Name: "advice", Listed: true, Wrapped: true},
 	}}
-	var unreachable, failing, behind []string
+	var unreachable, failing, behind, next []string
 	var first error
 	for _, r := range results {
 		state, latency := "ok", any(r.latency)
@@ -228,6 +234,11 @@ func (a *app) showChecked(results []checked) error {
 		case len(r.problems) > 0:
 			state = "not ready"
 			failing = append(failing, r.name)
+			for _, text := range r.next {
+				if step := a.say(text); !slices.Contains(next, step) {
+					next = append(next, step)
+				}
+			}
 		case !r.owed.IsZero():
 			state = "not up to date"
 			behind = append(behind, r.name)
@@ -249,15 +260,18 @@ func (a *app) showChecked(results []checked) error {
 	}
 	if first != nil {
 		missed := fault.New(fault.KindOf(first), "not reached: %s", strings.Join(unreachable, ", "))
+		missed.Hint = hintOf(first)
+		if hint := missed.Hint.String(); fault.Is(first, fault.Unreachable) && (hint == "" || strings.HasPrefix(hint, "orchestra server check")) { // that was typed
+			missed.WithHint("mend what is said of it; if it stays away for long: %s, then %s", "orchestra server disable "+unreachable[0], "orchestra recover")
+		}
 		if a.format() == output.FormatTable && a.flags.jq == "" {
-			missed.Hint = hintOf(first) // the table has said why
-			return missed
+			return missed // the table has said why
 		}
 		return missed.Because(first)
 	}
 	if len(failing) > 0 {
 		return fault.New(fault.Failed, "not ready: %s", strings.Join(failing, ", ")).
-			WithHint("install what is missing, then check again")
+			WithHint("%s; then check again", strings.Join(next, "; "))
 	}
 	if len(behind) > 0 {
 		return fault.New(fault.Failed, "not up to date: %s", strings.Join(behind, ", "))
@@ -354,6 +368,9 @@ func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
 		return err
 	}
 	keys, err := remote.FetchHostKeys(ctx, target)
+	if fault.Is(err, fault.Unreachable) {
+		return notThere(target.Name, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -375,6 +392,14 @@ func (a *app) fetchHostKey(ctx context.Context, m *mutation) error {
 	}
 	m.set("host_key", lines)
 	return nil
+}
+
+// notThere says that a new server did not show its keys. There is nothing yet
+// that could be checked by its name.
+func notThere(name string, cause error) error {
+	return fault.New(fault.Unreachable, "%s does not answer, so that its host key could not be fetched: nothing was added", name).Because(cause).
+		WithHint("see whether its --address and --port are right; or take the key from the server itself: %s, and add %s",
+			"cat /etc/ssh/ssh_host_ed25519_key.pub", "--host-key \"ssh-ed25519 AAAA…\"")
 }
 
 // keyTimeout is how long a server that is being added is asked for its key: it

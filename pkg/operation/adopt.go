@@ -105,7 +105,7 @@ func (r *run) raise(ctx context.Context, tx *store.Tx, server string, heard map[
 			continue
 		}
 		if heard[name] > last {
-			r.plan.warnings = append(r.plan.warnings, message.New("numbers of %s that this database does not know of were given, up to %d: they are not given again", name, heard[name]))
+			r.plan.warnings = append(r.plan.warnings, message.New("objects that this database does not know of have numbers up to %d (%s): none of these is given again", heard[name], name))
 		}
 	}
 	return tx.SetCounters(ctx, heard)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"orchestra/pkg/fault"
 	"orchestra/pkg/remote"
 	"orchestra/pkg/runtime"
 	"orchestra/pkg/wire"
@@ -282,6 +283,9 @@ func (l *link) ended() error {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	err := l.failure
+	if told := new(fault.Error); errors.As(err, &told) {
+		return told // who carries the frames knows why better than what they read of the last one
+	}
 	if err == nil || errors.Is(err, io.EOF) {
 		err = errors.New("the connection has ended")
 	}

@@ -92,7 +92,8 @@ func (r *run) observed(err error) error {
 	case errors.As(err, &refused):
 		return refused.observeFault()
 	case errors.As(err, &lost):
-		return unreachable(lost.server, lost.cause)
+		return fault.New(fault.Unreachable, "the server %s can't be reached", lost.server.Name).
+			Because(lost.cause).WithHint("orchestra server check %s", lost.server.Name)
 	}
 	return err
 }

@@ -17,7 +17,7 @@ func (r *run) owedWhy(server Server) message.Text {
 	}
 	if rest, resting := r.resting[server.ID]; resting && r.job.unreached[server.ID] == nil {
 		return message.New("%s has been out of reach for %s and is not tried again for %s: what concerns it is owed to it",
-			server.Name, rest.lasts.Round(time.Second), max(rest.left.Round(time.Second), time.Second))
+			server.Name, max(rest.lasts.Round(time.Second), time.Second), max(rest.left.Round(time.Second), time.Second))
 	}
 	return message.New("%s is out of reach: what concerns it is owed to it", server.Name)
 }

@@ -127,6 +127,11 @@ func (r *run) read(ctx context.Context, id string) error {
 	})
 }
 
+// errRunnerGone is why an operation is undone that was found without its runner.
+func errRunnerGone() error {
+	return fault.New(fault.Failed, "the command that ran it was killed, or its machine went down, before it ended")
+}
+
 // lockAll takes what the operation held: its accounts, and its servers.
 func (r *run) lockAll(ctx context.Context) error {
 	wants := []lockWant{world}
@@ -146,7 +151,7 @@ func (r *run) lockAll(ctx context.Context) error {
 // commit no more.
 func (r *run) end(ctx context.Context) error {
 	if r.operation.State == store.Running {
-		if err := r.decideUndo(ctx, errors.New("its runner is gone")); err != nil {
+		if err := r.decideUndo(ctx, errRunnerGone()); err != nil {
 			return err
 		}
 	}
@@ -178,7 +183,7 @@ func (r *run) end(ctx context.Context) error {
 		return err
 	}
 	if len(errs) > 0 {
-		return r.notUndone(errors.New("its runner is gone"), errs)
+		return r.notUndone(errRunnerGone(), errs)
 	}
 	return nil
 }

@@ -252,8 +252,8 @@ func (e *refusedError) fault(number int64) *fault.Error {
 			WithHint("orchestra log show %d", number)
 	}
 	what := f.Step
-	if what == "" {
-		what = "the runtime"
+	if what == "" { // no backend was at it, but what serves them
+		what = "orchestra itself"
 	}
 	if f.Resource != "" {
 		what += " (" + f.Resource + ")"

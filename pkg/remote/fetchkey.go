@@ -57,7 +57,7 @@ func FetchHostKeys(ctx context.Context, target Target) ([]HostKey, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.Join(failed...)
+		return nil, failed[0] // the others say the same of the same server
 	}
 	return keys, nil
 }

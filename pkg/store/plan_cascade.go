@@ -178,8 +178,10 @@ func (d *deletion) release(ctx context.Context) error {
 			}
 		}
 		if len(holders) > 0 {
+			noun, name, _ := strings.Cut(holders[0], " ")
 			return fault.New(fault.Conflict, "%s %s can't be deleted: it is used by %s",
-				row.Noun, p.nameOf(row), some(holders))
+				row.Noun, p.nameOf(row), some(holders)).
+				WithHint("what uses it goes first, or is changed: orchestra %s delete %s, or orchestra %s set %s …", noun, name, noun, name)
 		}
 	}
 	return nil

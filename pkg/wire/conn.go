@@ -31,7 +31,7 @@ const (
 
 // Errors of a connection. Each is final: after it nothing can be received.
 var (
-	ErrBroken = errors.New("a broken frame")
+	ErrBroken = errors.New("what it sent was cut off or damaged")
 	ErrNoise  = errors.New("no frame in what the other side said")
 	// ErrUnsent is no end of the connection: a word could not be encoded, and
 	// nothing of it was sent.

@@ -3,6 +3,7 @@ package expression
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/parser"
@@ -104,7 +105,7 @@ func (i *inspector) check(node ast.Node, depth int, each bool) error {
 	return nil
 }
 
-func list(words []string) string { return noun.List{}.Format(words) }
+func list(words []string) string { return strings.Join(words, ", ") }
 
 func refused(word string) error {
 	all := slices.Concat(functions, predicates)
@@ -153,7 +154,7 @@ func unknown(name string, environment Environment) error {
 	if near := fault.Nearest(name, names); near != "" {
 		return err.WithHint("did you mean %q?", near)
 	}
-	return err.WithHint("There are %s.", list(names))
+	return err.WithHint("the fields here are: %s", list(names))
 }
 
 // equalities gathers what both sides of every outermost "and" demand.
