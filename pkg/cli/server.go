@@ -250,14 +250,17 @@ func (a *app) showChecked(results []checked) error {
 	if first != nil {
 		missed := fault.New(fault.KindOf(first), "not reached: %s", strings.Join(unreachable, ", "))
 		if a.format() == output.FormatTable && a.flags.jq == "" {
-			missed.Hint = hintOf(first) // the table has said why
+			missed.Hint = hintOf(first)                                           // the table has said why
+			if missed.Hint.String() == "orchestra server check "+unreachable[0] { // that is what was just typed
+				missed.WithHint("mend what is said of them, then: %s", "orchestra server check "+strings.Join(unreachable, " "))
+			}
 			return missed
 		}
 		return missed.Because(first)
 	}
 	if len(failing) > 0 {
 		return fault.New(fault.Failed, "not ready: %s", strings.Join(failing, ", ")).
-			WithHint("install what is missing, then check again")
+			WithHint("mend what is said of them, then: %s", "orchestra server check "+strings.Join(failing, " "))
 	}
 	if len(behind) > 0 {
 		return fault.New(fault.Failed, "not up to date: %s", strings.Join(behind, ", "))
