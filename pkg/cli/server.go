@@ -251,7 +251,7 @@ func (a *app) showChecked(results []checked) error {
 		missed := fault.New(fault.KindOf(first), "not reached: %s", strings.Join(unreachable, ", "))
 		if a.format() == output.FormatTable && a.flags.jq == "" {
 			missed.Hint = hintOf(first)                                           // the table has said why
-			if missed.Hint.String() == "orchestra server check "+unreachable[0] { // that is what was just typed
+			if missed.Hint.IsZero() || missed.Hint.String() == "orchestra server check "+unreachable[0] { // that was just typed
 				missed.WithHint("mend what is said of them, then: %s", "orchestra server check "+strings.Join(unreachable, " "))
 			}
 			return missed
