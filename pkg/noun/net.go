@@ -16,6 +16,9 @@ func Net(changes []Change) []Change {
 		k := key{change.Noun, change.ID}
 		if i, ok := at[k]; ok {
 			net[i].After, net[i].Name, net[i].Account = change.After, change.Name, change.Account
+			if net[i].Former == 0 {
+				net[i].Former = change.Former
+			}
 			continue
 		}
 		at[k] = len(net)

@@ -31,6 +31,7 @@ type Change struct {
 	ID      int64  `json:"id"`
 	Name    string `json:"name"`              // what people call the object
 	Account int64  `json:"account,omitempty"` // the owning account's id, 0 for none
+	Former  int64  `json:"former,omitempty"`  // the account that it left for that one, 0 for none
 	Before  Values `json:"before,omitempty"`  // nil: did not exist
 	After   Values `json:"after,omitempty"`   // nil: exists no longer
 }

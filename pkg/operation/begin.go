@@ -136,8 +136,11 @@ func (r *run) leaveUnreached(p *plan) error {
 
 // unreachable is the fault of an operation that was not begun on a server.
 func unreachable(server Server, cause error) error {
-	return fault.New(fault.Unreachable, "the server %s can't be reached: nothing was changed", server.Name).
-		Because(cause).WithHint("orchestra server check %s", server.Name)
+	told := fault.New(fault.Unreachable, "the server %s can't be reached: nothing was changed", server.Name).Because(cause)
+	if told.Hint = fault.HintOf(cause); told.Hint.IsZero() {
+		told.WithHint("orchestra server check %s", server.Name)
+	}
+	return told
 }
 
 // inTheWay looks for operations that have not ended and concern the same

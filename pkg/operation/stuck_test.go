@@ -112,3 +112,31 @@ func TestOnlyWhatNobodyRunsIsInterrupted(t *testing.T) {
 	}
 	interrupted(0)
 }
+
+// A failure says what is to be done about it, where that is known.
+func TestAFailureHintsAtWhatMendsIt(t *testing.T) {
+	for code, want := range map[string]string{
+		wire.CodeFull:    "free space on h11, where df -h; df -i shows what is full",
+		wire.CodeTaken:   "orchestra drift --server h11 shows what is there",
+		wire.CodeMissing: "orchestra server check h11",
+		wire.CodeChild:   "orchestra log show 2",
+	} {
+		servers := fakes(1)
+		p := newTestPanel(t, threeServers(1), connectTo(servers))
+		p.must("account", addAccount("acme"))
+		servers[0].answer = func(heard wire.Word) *wire.Failure {
+			if heard == wire.WordStage {
+				return &wire.Failure{Phase: "stage", Code: code, Message: "no"}
+			}
+			return nil
+		}
+		_, err := p.run("add", addItem("one", "acme", "v1"))
+		if hint := fault.HintOf(err).String(); !fault.Is(err, fault.Failed) || !strings.Contains(hint, want) {
+			t.Errorf("%s: %v: %s", code, err, hint)
+		}
+	}
+	why := fault.New(fault.Unreachable, "no root").WithHint("orchestra config show")
+	if hint := fault.HintOf(unreachable(Server{Name: "h11"}, why)).String(); hint != "orchestra config show" {
+		t.Errorf("what is known better is hidden: %s", hint)
+	}
+}

@@ -259,8 +259,13 @@ func (e *refusedError) fault(number int64) *fault.Error {
 		what += " (" + f.Resource + ")"
 	}
 	told := fault.New(fault.Failed, "%s failed on server %s in phase %s: %s; everything is as it was", what, e.server.Name, f.Phase, f.Message)
-	if f.Code == wire.CodeMissing {
+	switch f.Code {
+	case wire.CodeMissing:
 		return told.WithHint("orchestra server check %s", e.server.Name)
+	case wire.CodeFull:
+		return told.WithHint("free space on %s, where %s shows what is full; then do it again", e.server.Name, "df -h; df -i")
+	case wire.CodeTaken:
+		return told.WithHint("%s shows what is there; what is left over is taken away by hand, as docs/operations.md says", "orchestra drift --server "+e.server.Name)
 	}
 	return told.WithHint("orchestra log show %d", number)
 }

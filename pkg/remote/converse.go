@@ -218,5 +218,9 @@ func (l *Launcher) noAnswer(ctx context.Context, server string, s *session, err 
 	if ended == nil {
 		ended = err
 	}
+	if strings.Contains(ended.Error(), "sudo: ") {
+		return fault.New(fault.Unreachable, "server %s let us in, but its login may not become root without a password", server).Because(foreignError{ended}).
+			WithHint("as root on %s, in a file below /etc/sudoers.d: %s", server, "LOGIN ALL=(root) NOPASSWD: ALL")
+	}
 	return check(fault.New(fault.Unreachable, "server %s let us in and started nothing", server).Because(foreignError{ended}))
 }

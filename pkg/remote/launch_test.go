@@ -189,7 +189,7 @@ func TestSudoThatIsNotAllowed(t *testing.T) {
 	m.target.Login = "admin"
 	m.program(t, "sudo", "echo 'sudo: a password is required' >&2; exit 1")
 	_, err := m.launcher.Start(t.Context(), connect(t, m.target), "h11")
-	refused(t, err, fault.Unreachable, "h11", "sudo: a password is required")
+	refused(t, err, fault.Unreachable, "h11", "sudo: a password is required", "/etc/sudoers.d: LOGIN ALL=(root) NOPASSWD: ALL")
 	m.program(t, "sudo", `[ "$1 $2" = "-n --" ] || exit 9; shift 2; exec "$@"`)
 	m.start(t, "hello runtime\n")
 }

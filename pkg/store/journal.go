@@ -180,8 +180,8 @@ func (t *Tx) insertChanges(ctx context.Context, number int64, changes []noun.Cha
 		if err != nil {
 			return err
 		}
-		_, err = t.Exec(ctx, "INSERT INTO system_operation_change (operation, position, noun, object, name, account, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			number, i, change.Noun, change.ID, change.Name, change.Account, before, after)
+		_, err = t.Exec(ctx, "INSERT INTO system_operation_change (operation, position, noun, object, name, account, former, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			number, i, change.Noun, change.ID, change.Name, change.Account, change.Former, before, after)
 		if err != nil {
 			return wrap(err, "journaling the changes")
 		}

@@ -17,7 +17,7 @@ import (
 type LogQuery struct {
 	Noun    string // that changed an object of this noun; "" for any
 	Name    string // that changed the object of Noun with this name; "" for any
-	Account string // that changed this account, or something of it; "" for any
+	Account string // that changed this account, or something that is or was of it; "" for any
 	Actor   string // that this person or login began; "" for any
 	State   OperationState
 	Since   time.Time // begun then or later; zero for any
@@ -96,7 +96,16 @@ func (t *Tx) logStatement(ctx context.Context, query LogQuery) (string, []any, e
 		if err != nil || len(ids) == 0 {
 			return "", nil, err
 		}
-		demand("c.account IN (?"+strings.Repeat(", ?", len(ids)-1)+")", ids...)
+		list := " IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
+		left, err := t.wasLeft(ctx, list, ids)
+		if err != nil {
+			return "", nil, err
+		}
+		if left {
+			demand("(c.account"+list+" OR c.former <> 0 AND c.former"+list+")", append(slices.Clone(ids), ids...)...)
+		} else { // an index gives the order, too
+			demand("c.account"+list, ids...)
+		}
 	}
 	if query.Actor != "" { // what stands behind a name is where it came from
 		demand("(o.actor = ? OR o.actor > ? AND o.actor < ?)", query.Actor, query.Actor+" (", query.Actor+" )")
@@ -169,6 +178,13 @@ func (t *Tx) loggedAccounts(ctx context.Context, name string) ([]any, error) {
 		return nil, fmt.Errorf("looking for account %s in the log: %w", name, err)
 	}
 	return ids, nil
+}
+
+// wasLeft tells whether anything ever went from one of these accounts to another.
+func (t *Tx) wasLeft(ctx context.Context, list string, ids []any) (bool, error) {
+	var left bool
+	err := t.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM system_operation_change WHERE former <> 0 AND former"+list+")", ids...).Scan(&left)
+	return left, wrap(err, "reading the log")
 }
 
 // maxAccounts is more than one name is ever given to.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,6 +92,55 @@ func TestTheLogAnswersWhatIsAskedOfIt(t *testing.T) {
 		if err := s.View(t.Context(), func(tx *Tx) error { _, err := tx.Operations(t.Context(), wrong); return err }); err == nil {
 			t.Errorf("%+v was taken", wrong)
 		}
+	}
+}
+
+// What went from one account to another is in the log of both.
+func TestTheLogOfAnAccountTellsWhatLeftIt(t *testing.T) {
+	s := logStore(t)
+	change := noun.Change{Noun: "user", ID: 2, Name: "web", Account: 2, Former: 1, Before: noun.Values{}, After: noun.Values{}}
+	o := &Operation{ID: NewOperationID(), Kind: "change", Changes: []noun.Change{change, change}}
+	if err := journal(t, s, func(ctx context.Context, tx *Tx) error { return tx.BeginOperation(ctx, o) }); err != nil {
+		t.Fatal(err)
+	}
+	for account, want := range map[string][]int64{"acme": {7, 6, 2, 1}, "beta": {7, 5, 4, 3}} {
+		if err := s.View(t.Context(), func(tx *Tx) error {
+			found, err := tx.Operations(t.Context(), LogQuery{Account: account})
+			var got []int64
+			for _, o := range found {
+				got = append(got, o.Number)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", account, diff)
+			}
+			if err != nil {
+				return err
+			}
+			statement, args, err := tx.logStatement(t.Context(), LogQuery{Account: account})
+			if err != nil {
+				return err
+			}
+			return tx.each(t.Context(), func(rows *sql.Rows) error {
+				var id, parent, unused int
+				var detail string
+				err := rows.Scan(&id, &parent, &unused, &detail)
+				if strings.HasPrefix(detail, "SCAN") {
+					t.Errorf("%s: it reads the whole log: %s", account, detail)
+				}
+				return err
+			}, "EXPLAIN QUERY PLAN "+statement, args...)
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.View(t.Context(), func(tx *Tx) error {
+		changes, err := tx.Changes(t.Context(), o.Number)
+		if err == nil && changes[0].Former != 1 {
+			t.Error(changes)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -137,7 +137,7 @@ func (t *Tx) Changes(ctx context.Context, number int64) ([]noun.Change, error) {
 	err := t.each(ctx, func(rows *sql.Rows) error {
 		var change noun.Change
 		var before, after sql.NullString
-		err := rows.Scan(&change.Noun, &change.ID, &change.Name, &change.Account, &before, &after)
+		err := rows.Scan(&change.Noun, &change.ID, &change.Name, &change.Account, &change.Former, &before, &after)
 		if err == nil && before.Valid {
 			change.Before, err = decodeValues(before.String)
 		}
@@ -146,7 +146,7 @@ func (t *Tx) Changes(ctx context.Context, number int64) ([]noun.Change, error) {
 		}
 		changes = append(changes, change)
 		return err
-	}, "SELECT noun, object, name, account, before, after FROM system_operation_change WHERE operation = ? ORDER BY position", number)
+	}, "SELECT noun, object, name, account, former, before, after FROM system_operation_change WHERE operation = ? ORDER BY position", number)
 	return changes, err
 }
 

@@ -123,6 +123,9 @@ func (p *Planner) write(ctx context.Context, table *table, before, after noun.Ro
 	change := noun.Change{
 		Noun: after.Noun, ID: after.ID, Name: p.nameOf(after), Account: to, Before: before.Values, After: after.Values,
 	}
+	if from != to {
+		change.Former = from
+	}
 	if err := p.made(ctx, table.noun, change, sent, from, to); err != nil {
 		return noun.Row{}, err
 	}

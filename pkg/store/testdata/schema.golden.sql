@@ -110,7 +110,7 @@ CREATE TABLE system_operation_change (
 	name      TEXT NOT NULL,
 	account   INTEGER NOT NULL,
 	before    TEXT,
-	after     TEXT,
+	after     TEXT, former INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (operation, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -225,6 +225,8 @@ CREATE INDEX system_claim_operation ON system_claim (operation);
 CREATE INDEX system_operation_actor ON system_operation (actor);
 
 CREATE INDEX system_operation_change_account ON system_operation_change (account);
+
+CREATE INDEX system_operation_change_former ON system_operation_change (former) WHERE former <> 0;
 
 CREATE INDEX system_operation_change_name ON system_operation_change (noun, name);
 
