@@ -26,7 +26,7 @@ demo: build ## the main job on two SSH servers on loopback: no root, no server n
 test: ## all tests; the fleet's too where it can be had
 	@testdata/install.sh
 	go test ./...
-	# What is long ran just now without the detector, which slows everything down some ten times.
+	@# What is long ran just now without the detector, which slows everything down some ten times.
 	CGO_ENABLED=1 go test -race -short ./pkg/operation ./pkg/runtime/... ./pkg/remote ./pkg/store ./pkg/wire
 	$(MAKE) --no-print-directory test-fleet
 

@@ -81,7 +81,7 @@ func TestARestoredBackupIsSeenAdoptedAndGivesNoNumberTwice(t *testing.T) {
 			for _, warning := range o.Warnings {
 				text += warning.String() + "\n"
 			}
-			if !strings.Contains(text, "changes owed to it: 3") || strings.Contains(text, "numbers of id.item") != (server == "h11") {
+			if !strings.Contains(text, "changes owed to it: 3") || strings.Contains(text, "(id.item)") != (server == "h11") {
 				t.Errorf("%s: %s", server, text)
 			}
 		}
