@@ -372,13 +372,13 @@ func wantLongSignatures(t *testing.T) {
 			continue
 		}
 		until, err := time.Parse("20060102150405", fields[8])
-		if left := time.Until(until); err != nil || left < 7*24*time.Hour || left > 30*24*time.Hour {
+		if left := time.Until(until); err != nil || left < shared.master.shortest || left > 30*24*time.Hour {
 			t.Errorf("%v, %v is left: %s", err, left, line)
 		} else {
 			longest = max(longest, left)
 		}
 	}
-	if longest < 28*24*time.Hour {
+	if longest < shared.master.longest {
 		t.Errorf("the longest is good for %v", longest)
 	}
 }

@@ -78,6 +78,9 @@ func (p *provider) wantZone(t *testing.T, zone string) {
 
 func (p *provider) wantRecords(t *testing.T, zone string, records []string) {
 	t.Helper()
+	for i, record := range records {
+		records[i] = oneForm(t, record)
+	}
 	slices.Sort(records)
 	if is := p.zone(t, zone); !slices.Equal(is.records, records) {
 		t.Errorf("the provider has of %s:\n%.3000s\nand should have:\n%.3000s", zone, strings.Join(is.records, "\n"), strings.Join(records, "\n"))

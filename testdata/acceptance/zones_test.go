@@ -17,15 +17,22 @@ import (
 
 // master is what is particular to a backend that serves zones on h11 as their master.
 type master struct {
-	backend string
-	ready   string   // a command that succeeds where its daemon answers
-	files   []string // where it keeps zones, beside the places of named
-	tables  string   // a command that prints what else it has of zones
+	// For how long at least the shortest and the longest signature are good.
+	shortest, longest time.Duration
+	backend           string
+	ready             string   // a command that succeeds where its daemon answers
+	files             []string // where it keeps zones, beside the places of named
+	tables            string   // a command that prints what else it has of zones
 }
 
 var (
-	bind     = master{backend: "bind9-master", ready: "rndc status", tables: "true"}
+	bind = master{
+		shortest: 7 * 24 * time.Hour, longest: 28 * 24 * time.Hour,
+		backend: "bind9-master", ready: "rndc status", tables: "true",
+	}
 	powerdns = master{
+		// It signs until the second Thursday from now on.
+		shortest: 6 * 24 * time.Hour, longest: 6 * 24 * time.Hour,
 		backend: "powerdns", ready: "pdns_control rping", files: []string{"/var/lib/orchestra-pdns"},
 		tables: `sqlite3 -batch /var/lib/powerdns/pdns.sqlite3 'SELECT * FROM domains; SELECT * FROM records; SELECT * FROM domainmetadata;
 			SELECT * FROM cryptokeys; SELECT * FROM comments'`,
