@@ -130,3 +130,13 @@ func HintOf(err error) message.Text {
 	}
 	return message.Text{}
 }
+
+// AboutField names the field in an error that is a fault and names none yet;
+// any other error stays as it is.
+func AboutField(err error, field string) error {
+	var e *Error
+	if errors.As(err, &e) && e.Field == "" {
+		return e.About(field)
+	}
+	return err
+}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -257,11 +256,7 @@ func (p *Planner) reference(ctx context.Context, n *noun.Noun, f noun.Field, giv
 
 // about names the field in a fault that has none yet.
 func about(err error, n *noun.Noun, f noun.Field) error {
-	var failure *fault.Error
-	if errors.As(err, &failure) && failure.Field == "" {
-		return failure.About(n.Name + "." + f.Name)
-	}
-	return err
+	return fault.AboutField(err, n.Name+"."+f.Name)
 }
 
 // fill gives defaults and numbers to the fields of a new row that have no value.

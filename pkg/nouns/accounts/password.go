@@ -20,7 +20,7 @@ func passwordSecret(current func() *settings.Settings) *noun.Secret {
 			if account, err := view.Get(ctx, accountName, row.Int("account")); err == nil {
 				own = append(own, account.Text("name"), account.Text("email"), account.Text("short_name"), account.Text("full_name"))
 			}
-			return about(value.Password(plain, view.Settings().Password.MinimumLength, own...), "user.password")
+			return fault.AboutField(value.Password(plain, view.Settings().Password.MinimumLength, own...), "user.password")
 		},
 		Hash: func(plain string) (string, error) {
 			policy := settings.Default().Password
@@ -30,7 +30,7 @@ func passwordSecret(current func() *settings.Settings) *noun.Secret {
 			return hashPassword(plain, policy)
 		},
 		Generate:  generatePassword,
-		CheckHash: func(hash string) error { return about(value.CryptHash(hash), "user.password") },
+		CheckHash: func(hash string) error { return fault.AboutField(value.CryptHash(hash), "user.password") },
 		Matches:   matches,
 	}
 }

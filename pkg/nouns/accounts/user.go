@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -114,7 +113,7 @@ func prepareUser(ctx context.Context, plan noun.Planner, before, after *noun.Row
 	// One that the settings do not allow any more stays until it is changed.
 	if before == nil || before.Text("shell") != after.Text("shell") {
 		if _, err := value.Shell(after.Text("shell"), plan.Settings().Unix.Shells); err != nil {
-			return about(err, "user.shell")
+			return fault.AboutField(err, "user.shell")
 		}
 	}
 	if err := checkGroups(ctx, plan, before, after); err != nil {
@@ -162,7 +161,7 @@ func checkHome(ctx context.Context, plan noun.Planner, account noun.Row, user *n
 		return nil
 	}
 	if err := value.Home(home, name, mainHome, plan.Settings().Unix.HomeRoots); err != nil {
-		return about(err, "user.home")
+		return fault.AboutField(err, "user.home")
 	}
 	if mainHome == "" || !value.Within(home, mainHome) {
 		return nil
@@ -293,13 +292,4 @@ func guardUser(_ context.Context, _ noun.Planner, user noun.Row) error {
 	name := user.Text("name")
 	return fault.New(fault.Conflict, "user %s is the main user of account %s and goes only with it", name, name).
 		WithHint("orchestra account delete %s, or orchestra user disable %s", name, name)
-}
-
-// about adds the field to an error of pkg/value.
-func about(err error, field string) error {
-	var e *fault.Error
-	if errors.As(err, &e) && e.Field == "" {
-		return e.About(field)
-	}
-	return err
 }

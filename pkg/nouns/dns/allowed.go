@@ -18,7 +18,7 @@ func checkAllowed(ctx context.Context, plan noun.Planner, name string) error {
 		return fault.New(fault.Invalid, "%s is a public suffix, below which anybody registers domains", name).About("domain.name")
 	}
 	if err := checkReserved(plan, name); err != nil {
-		return about(err, "domain.name")
+		return fault.AboutField(err, "domain.name")
 	}
 	server, err := serverCalled(ctx, plan, name)
 	if err != nil || server.ID == 0 {
@@ -32,7 +32,7 @@ func checkAllowed(ctx context.Context, plan noun.Planner, name string) error {
 func checkOwner(ctx context.Context, plan noun.Planner, owner string) error {
 	name := strings.TrimPrefix(owner, "*.")
 	if err := checkReserved(plan, name); err != nil {
-		return about(err, "record.name")
+		return fault.AboutField(err, "record.name")
 	}
 	server, err := serverCalled(ctx, plan, name)
 	if err == nil && server.ID != 0 {

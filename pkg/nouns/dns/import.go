@@ -57,7 +57,7 @@ func gatherZone(ctx context.Context, options noun.Values, read func(name string)
 	}
 	name, err := value.DomainName(source)
 	if err != nil {
-		return nil, about(err, "source")
+		return nil, fault.AboutField(err, "source")
 	}
 	text, err := transfer(ctx, name, server)
 	if err != nil {
@@ -199,7 +199,7 @@ func (g *given) add(record dns.RR) error {
 	}
 	owner, err := value.OwnerName(header.Name)
 	if err != nil {
-		return about(err, "source")
+		return fault.AboutField(err, "source")
 	}
 	p := parts{owner: owner, rtype: rtype}
 	if txt, is := record.(*dns.TXT); is {
@@ -208,7 +208,7 @@ func (g *given) add(record dns.RR) error {
 		p.value = rdataOf(record)
 	}
 	if err := checkValue(p.value); err != nil {
-		return about(err, "source")
+		return fault.AboutField(err, "source")
 	}
 	g.records = append(g.records, written{p, int64(header.Ttl)})
 	return nil

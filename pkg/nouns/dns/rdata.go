@@ -35,7 +35,7 @@ func recordType(text string) (string, error) {
 // checkValue refuses what no value of a record can be.
 func checkValue(text string) error {
 	_, err := value.Line(text, maxValue)
-	return about(err, "record.value")
+	return fault.AboutField(err, "record.value")
 }
 
 // canonicalValue returns the one form of a record's value: as dig(1) shows it,
@@ -43,7 +43,7 @@ func checkValue(text string) error {
 func canonicalValue(p parts, apex string) (string, error) {
 	record, err := parseRDATA(p, apex)
 	if err != nil {
-		return "", about(err, "record.value")
+		return "", fault.AboutField(err, "record.value")
 	}
 	if p.rtype == "TXT" {
 		return valueOfStrings(record.(*dns.TXT).Txt), nil
